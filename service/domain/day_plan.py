@@ -1,0 +1,146 @@
+"""One person's whole local day: what will be sent, moved, or left out, and why.
+
+A day is planned at once so that caps and precedence see everything that falls on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from service.domain.delivery import MessageState
+from service.domain.kinds import KIND_RULES, MessageKind
+from service.domain.local_time import local_date, start_of_day
+from service.domain.program import LatePolicy
+from service.domain.quiet_hours import SendingWindow, is_open, next_open
+from service.domain.release import DAILY_CAP, WEEKLY_CAP
+
+NEVER_LATER_THAN = timedelta(hours=48)
+"""Nothing older than this goes out after an outage, whatever its step says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something that wants to be said at `at` (aware UTC). `until` bounds it where the event itself does."""
+
+    key: str
+    source: str
+    source_version: int
+    kind: MessageKind
+    text_id: str
+    check_in_id: str | None
+    late: LatePolicy
+    at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonHours:
+    """When a person may be texted. The first zone is the one their days are counted in."""
+
+    zones: Sequence[ZoneInfo]
+    window: SendingWindow
+
+
+@dataclass(frozen=True, slots=True)
+class DayCounts:
+    """Capped texts that the day and its week (from Monday) already hold."""
+
+    today: int
+    this_week: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedText:
+    """A candidate with its fate: planned for `due_at`, held until then with a reason, or expired with one."""
+
+    candidate: Candidate
+    send_after: datetime
+    send_before: datetime
+    due_at: datetime
+    local_on: date
+    state: MessageState
+    reason: str | None
+
+
+def plan_day(
+    on: date,
+    candidates: Iterable[Candidate],
+    person: PersonHours,
+    existing_keys: Collection[str],
+    counts: DayCounts,
+    now: datetime,
+) -> list[PlannedText]:
+    """Decide every candidate of the local day `on`. Highest precedence first; ties by time, then key.
+
+    Candidates whose key exists already are left as they are, so that planning twice changes nothing.
+    """
+    ordered = sorted(
+        (candidate for candidate in candidates if candidate.key not in existing_keys),
+        key=lambda candidate: (KIND_RULES[candidate.kind].rank, candidate.at, candidate.key),
+    )
+    planned: list[PlannedText] = []
+    today, week = counts.today, counts.this_week
+    for candidate in ordered:
+        text = _place(candidate, person, now)
+        rule = KIND_RULES[candidate.kind]
+        if rule.is_capped and text.state is MessageState.PLANNED:
+            if today >= DAILY_CAP or week >= WEEKLY_CAP:
+                text = _push_out(text, person, on, "cap_day" if today >= DAILY_CAP else "cap_week")
+            else:
+                today, week = today + 1, week + 1
+        planned.append(text)
+    return planned
+
+
+def _place(candidate: Candidate, person: PersonHours, now: datetime) -> PlannedText:
+    send_before = candidate.until or candidate.at + _useful_for(candidate)
+    if now >= send_before:
+        return _text(candidate, person, candidate.at, send_before, MessageState.EXPIRED, "too_late")
+    send_after = candidate.at
+    if not is_open(send_after, person.window, person.zones):
+        send_after = next_open(send_after, person.window, person.zones)
+        if send_after >= send_before:
+            return _text(candidate, person, candidate.at, send_before, MessageState.EXPIRED, "quiet_hours")
+    return _text(candidate, person, send_after, send_before, MessageState.PLANNED, None)
+
+
+def _useful_for(candidate: Candidate) -> timedelta:
+    useful = KIND_RULES[candidate.kind].useful_for
+    if candidate.late is LatePolicy.SKIP:
+        return min(useful, NEVER_LATER_THAN)
+    return NEVER_LATER_THAN
+
+
+def _push_out(text: PlannedText, person: PersonHours, on: date, reason: str) -> PlannedText:
+    """Over the cap: a text that must not be dropped moves to the next day, the others end with the reason."""
+    candidate = text.candidate
+    if not KIND_RULES[candidate.kind].defers:
+        return _text(candidate, person, text.send_after, text.send_before, MessageState.EXPIRED, reason)
+    next_day = start_of_day(on + timedelta(days=1), person.zones[0])
+    due_at = next_open(
+        next_day + (text.send_after - start_of_day(on, person.zones[0])), person.window, person.zones
+    )
+    send_before = max(text.send_before, due_at + KIND_RULES[candidate.kind].useful_for)
+    return _text(candidate, person, due_at, send_before, MessageState.HELD, reason)
+
+
+def _text(
+    candidate: Candidate,
+    person: PersonHours,
+    send_after: datetime,
+    send_before: datetime,
+    state: MessageState,
+    reason: str | None,
+) -> PlannedText:
+    return PlannedText(
+        candidate=candidate,
+        send_after=send_after,
+        send_before=send_before,
+        due_at=send_after,
+        local_on=local_date(send_after, person.zones[0]),
+        state=state,
+        reason=reason,
+    )

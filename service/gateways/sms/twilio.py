@@ -1,0 +1,259 @@
+"""Sending and looking up texts at Twilio: one HTTP request a call, always bounded, never repeated."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from ssl import SSLCertVerificationError
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from requests import Session
+from requests import exceptions as requests_errors
+from requests.adapters import HTTPAdapter
+from twilio.base import values
+from twilio.base.exceptions import TwilioRestException, TwilioServiceException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+from urllib3 import exceptions as urllib3_errors
+
+from service.domain.phone import PhoneNumber
+from service.domain.provider_answers import AnswerClass, classify_create
+from service.gateways.sms.protocol import Accepted, OutgoingSms, Rejected, SendOutcome, Unknown
+
+T = TypeVar("T")
+
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 15.0
+DEFAULT_POOL_SIZE: Final = 32
+
+_MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}", re.ASCII)
+_MAX_PAGE = 1000
+
+
+class LookupFailedError(Exception):
+    """The provider could not be asked; says only what kind of failure it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioAccount:
+    """Whose account sends, and as whom: a messaging service, or one number (E.164 or a short code).
+
+    `api_url` (scheme://host:port) stands in for Twilio's own API host. Raises ValueError when nobody is
+    named as the sender or the address has a path.
+    """
+
+    account_sid: str
+    auth_token: str = field(repr=False)
+    messaging_service_sid: str = ""
+    from_number: str = ""
+    api_url: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.messaging_service_sid and not self.from_number:
+            raise ValueError("a Twilio account needs a messaging service or a number to send from")
+        if urlsplit(self.api_url).path not in {"", "/"}:
+            raise ValueError("TWILIO_API_URL is scheme://host:port, without a path")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderText:
+    """One text as the provider remembers it; `created_at` is UTC. A redacted text has an empty body."""
+
+    sid: str
+    direction: str
+    status: str
+    body: str = field(repr=False)
+    created_at: datetime
+    error_code: int | None
+    sender: str = field(repr=False)
+
+
+class TwilioTransport:
+    """Hands texts to Twilio. Safe to share between threads; one per process, closed at the end.
+
+    `timeout` is (connect, read) in seconds; `pool_size` is the number of threads that send. Proxy
+    settings and credentials files of the environment are not read: they would be searched for every text.
+    """
+
+    name = "twilio"
+
+    def __init__(
+        self,
+        account: TwilioAccount,
+        *,
+        timeout: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
+        pool_size: int = DEFAULT_POOL_SIZE,
+    ) -> None:
+        self._account = account
+        self._http = _BoundedHttpClient(account.api_url, timeout, pool_size)
+        self._client = Client(account.account_sid, account.auth_token, http_client=self._http)
+        self._messages = self._client.messages
+
+    def send(self, sms: OutgoingSms) -> SendOutcome:
+        """Ask once that `sms` be sent. Whatever happens becomes an outcome; nothing is raised or logged."""
+        if not _is_encodable(sms.body):
+            return Rejected(AnswerClass.BUG, code=None, http_status=None)
+        try:
+            message = self._messages.create(
+                to=sms.to.e164,
+                body=sms.body,
+                status_callback=sms.status_callback,
+                validity_period=values.unset if sms.validity_seconds is None else sms.validity_seconds,
+                **self._sender(),
+            )
+        except Exception as error:  # an escaping error would lose whether the text had left
+            return _outcome_of_error(error)
+        return _outcome_of_answer(message.sid, message.num_segments)
+
+    def list_recent(self, to: PhoneNumber, limit: int = 50) -> list[ProviderText]:
+        """List the texts to a number, newest first, our own and the automatic replies alike.
+
+        There is no date filter on purpose: a text still queued has no date of sending and would be missed.
+        Raises LookupFailedError.
+        """
+
+        def ask() -> list[ProviderText]:
+            found = self._messages.list(to=to.e164, limit=limit, page_size=min(limit, _MAX_PAGE))
+            return sorted(map(_read_text, found), key=lambda text: text.created_at, reverse=True)
+
+        return _asked(ask)
+
+    def fetch(self, sid: str) -> ProviderText | None:
+        """Return one text, or None if the provider does not have it. Raises LookupFailedError."""
+
+        def ask() -> ProviderText | None:
+            try:
+                return _read_text(self._messages(sid).fetch())
+            except (TwilioRestException, TwilioServiceException) as error:
+                if error.status == 404:
+                    return None
+                raise
+
+        return _asked(ask)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._http.session.close()
+
+    def _sender(self) -> dict[str, str]:
+        if self._account.messaging_service_sid:
+            return {"messaging_service_sid": self._account.messaging_service_sid}
+        return {"from_": self._account.from_number}
+
+
+class _ServerFaultError(Exception):
+    """An HTTP status that is neither a yes nor a clear no."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+class _BoundedHttpClient(TwilioHttpClient):  # type: ignore[misc]
+    """The library's client with a pool of our size, two time limits and, if asked, another host.
+
+    `max_retries` stays unset: with it the pool setting is lost, and a text must never be posted twice.
+    """
+
+    def __init__(self, api_url: str, timeout: tuple[float, float], pool_size: int) -> None:
+        super().__init__(logger=_quiet_logger("twilio.http_client", logging.WARNING))
+        # urllib3 names the whole address, numbers in its query included, in its debug lines and warnings.
+        _quiet_logger("urllib3.connectionpool", logging.ERROR)
+        # The constructor takes one number only; requests takes (connect, read), and the two differ in
+        # meaning: a text that could not connect surely did not leave.
+        self.timeout = timeout
+        self.session: Session
+        self.session.trust_env = False
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, HTTPAdapter(pool_maxsize=pool_size))
+        self._host = urlsplit(api_url)[:2] if api_url else None
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
+        """Do one request; raises _ServerFaultError so that no body can make a fault look like a no."""
+        if self._host is not None:
+            url = urlunsplit((*self._host, *urlsplit(url)[2:]))
+        response = super().request(method, url, *args, **kwargs)
+        if not (200 <= response.status_code < 300 or 400 <= response.status_code < 500):
+            raise _ServerFaultError(response.status_code)
+        return response
+
+
+def _quiet_logger(name: str, level: int) -> logging.Logger:
+    logger = logging.getLogger(name)
+    logger.setLevel(level)
+    return logger
+
+
+def _is_encodable(body: str) -> bool:
+    try:
+        body.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _outcome_of_answer(sid: object, segments: object) -> SendOutcome:
+    if not isinstance(sid, str) or _MESSAGE_SID.fullmatch(sid) is None:
+        return Unknown("answer without a message id")
+    # "0" with a messaging service: the sender, and so the count, is not chosen yet.
+    count = int(segments) if isinstance(segments, str) and segments.isdecimal() else 0
+    return Accepted(sid, count or None)
+
+
+def _outcome_of_error(error: Exception) -> SendOutcome:
+    if isinstance(error, TwilioRestException | TwilioServiceException):
+        return _outcome_of_refusal(error.status, error.code)
+    if isinstance(error, _ServerFaultError):
+        return Unknown(f"HTTP {error.status}", error.status)
+    if isinstance(error, requests_errors.RequestException) and _never_left(error):
+        return Rejected(AnswerClass.RETRY, code=None, http_status=None)
+    return Unknown(type(error).__name__)
+
+
+def _outcome_of_refusal(status: object, code: object) -> SendOutcome:
+    if not isinstance(status, int):
+        return Unknown("refusal without a status")
+    # The library repeats the status where the provider gave no code.
+    known = code if isinstance(code, int) and code != status else None
+    answer = classify_create(known, status)
+    if answer is AnswerClass.UNKNOWN:
+        return Unknown(f"HTTP {status}", status)
+    return Rejected(answer, known, status)
+
+
+def _never_left(error: requests_errors.RequestException) -> bool:
+    """Whether no connection came about: refused, no such host, too slow, or a wrong certificate."""
+    if isinstance(error, requests_errors.ConnectTimeout | requests_errors.InvalidURL):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(reason, urllib3_errors.SSLError):
+        return any(isinstance(cause, SSLCertVerificationError) for cause in reason.args)
+    return isinstance(reason, urllib3_errors.NewConnectionError | urllib3_errors.ConnectTimeoutError)
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except Exception as error:
+        kind = str(error) if isinstance(error, _ServerFaultError) else type(error).__name__
+    # Raised out here so that it chains nothing: the library's errors carry the address, number included.
+    raise LookupFailedError(f"the provider could not be asked ({kind})")
+
+
+def _read_text(message: Any) -> ProviderText:
+    if message.date_created is None:
+        raise ValueError("a text without its date")
+    return ProviderText(
+        sid=message.sid,
+        direction=message.direction,
+        status=message.status,
+        body=message.body or "",
+        created_at=message.date_created,
+        error_code=message.error_code,
+        sender=message.from_ or "",
+    )

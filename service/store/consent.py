@@ -1,0 +1,100 @@
+"""Consent as evidence: append-only events, and suppressions that outlive the person's data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Integer, String, Text, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from service.domain.phone import PhoneNumber
+from service.store.base import Base
+from service.store.keyring import Keyring
+from service.store.types import BigId, UtcInstant
+
+
+class ConsentKind(StrEnum):
+    """What was said or done about consent."""
+
+    LISTED = "listed"
+    ASKED = "asked"
+    CONFIRMED = "confirmed"
+    DOCUMENTED = "documented"
+    OPTED_OUT = "opted_out"
+    REOPENED = "reopened"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    ERASED = "erased"
+
+
+class ConsentChannel(StrEnum):
+    SMS = "sms"
+    WEB = "web"
+    STAFF = "staff"
+    IMPORT = "import"
+    PROVIDER = "provider"
+
+
+class ConsentEvent(Base):
+    """One declaration: who, when, through what, and the exact wording they saw. Never changed or deleted.
+
+    `expressed_at` is when the person (or the paper) said it; `recorded_at` when we learned of it.
+    `source_id` points at the evidence: the provider's id of the text, the file and row, a staff address.
+    The wording is ours and holds nothing about the person, so it stays readable.
+    """
+
+    __tablename__ = "consent_events"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    participant_id: Mapped[int | None] = mapped_column(ForeignKey("participants.id"), index=True)
+    suppression_id: Mapped[int | None] = mapped_column(ForeignKey("suppressions.id"), index=True)
+    kind: Mapped[ConsentKind] = mapped_column(String(12))
+    channel: Mapped[ConsentChannel] = mapped_column(String(12))
+    actor: Mapped[str] = mapped_column(String(120))
+    source_id: Mapped[str] = mapped_column(String(200))
+    program_id: Mapped[str | None] = mapped_column(String(40))
+    wording_id: Mapped[str | None] = mapped_column(String(80))
+    wording_version: Mapped[int | None] = mapped_column(Integer)
+    wording: Mapped[str | None] = mapped_column(Text)
+    expressed_at: Mapped[datetime] = mapped_column(UtcInstant)
+    recorded_at: Mapped[datetime] = mapped_column(UtcInstant)
+
+
+class Suppression(Base):
+    """A number that must not be texted, known only by its keyed hash. Outlives erasure."""
+
+    __tablename__ = "suppressions"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    phone_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    phone_key_id: Mapped[str] = mapped_column(String(12))
+    opted_out_at: Mapped[datetime] = mapped_column(UtcInstant)
+    lifted_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    reason: Mapped[str] = mapped_column(String(40))
+
+
+def find_suppression(session: Session, phone: PhoneNumber, keyring: Keyring) -> Suppression | None:
+    """The number's suppression row, lifted or not, under any look-up key."""
+    query = select(Suppression).where(Suppression.phone_hash.in_(keyring.hash_all(phone.e164)))
+    return session.scalars(query.with_for_update()).first()
+
+
+def is_suppressed(suppression: Suppression | None) -> bool:
+    return suppression is not None and suppression.lifted_at is None
+
+
+def list_suppressed_hashes(session: Session, hashes: Sequence[str]) -> set[str]:
+    """Which of these keyed hashes must not be texted now."""
+    if not hashes:
+        return set()
+    query = select(Suppression.phone_hash).where(
+        Suppression.phone_hash.in_(hashes), Suppression.lifted_at.is_(None)
+    )
+    return set(session.scalars(query))
+
+
+def list_consent_events(session: Session, participant_id: int) -> Sequence[ConsentEvent]:
+    query = select(ConsentEvent).where(ConsentEvent.participant_id == participant_id)
+    return session.scalars(query.order_by(ConsentEvent.id)).all()

@@ -1,0 +1,87 @@
+"""Texts that came in, and what they leave for staff to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Boolean, ForeignKey, Index, String, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from service.store.base import Base
+from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant
+
+
+class InboundMessage(Base):
+    """A text as the provider delivered it, stored whole and encrypted before anything is done with it.
+
+    `answer` is the TwiML that was answered, so that a repeated delivery gets the same answer and nothing
+    is done twice. `meaning` is the one word for what it was taken as.
+    """
+
+    __tablename__ = "inbound_messages"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    provider_message_id: Mapped[str] = mapped_column(String(64), unique=True)
+    participant_id: Mapped[int | None] = mapped_column(ForeignKey("participants.id"), index=True)
+    sender: Mapped[str | None] = mapped_column(EncryptedText)
+    sender_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    sender_key_id: Mapped[str | None] = mapped_column(String(12))
+    body: Mapped[str | None] = mapped_column(EncryptedText)
+    raw: Mapped[dict[str, Any] | None] = mapped_column(EncryptedJson)
+    opt_out_type: Mapped[str | None] = mapped_column(String(12))
+    has_media: Mapped[bool] = mapped_column(Boolean, default=False)
+    meaning: Mapped[str | None] = mapped_column(String(24))
+    answer: Mapped[str | None] = mapped_column(EncryptedText)
+    is_faulty: Mapped[bool] = mapped_column(Boolean, default=False)
+    received_at: Mapped[datetime] = mapped_column(UtcInstant)
+
+
+class TaskKind(StrEnum):
+    """Why a human should look."""
+
+    NEEDS_REPLY = "needs_reply"
+    CALL = "call"
+    WRONG_NUMBER = "wrong_number"
+    HANDLING_FAULT = "handling_fault"
+    UNRESOLVED_TEXT = "unresolved_text"
+    FAILED_TEXT = "failed_text"
+    OPTED_OUT_WROTE = "opted_out_wrote"
+    PAUSED_EARLY = "paused_early"
+    CONFIGURATION = "configuration"
+
+
+class Task(Base):
+    """Something for staff. Holds ids and a reason word, never a text or a number."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        Index(
+            "ix_tasks_open",
+            "created_at",
+            postgresql_where=text("closed_at IS NULL"),
+            sqlite_where=text("closed_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    kind: Mapped[TaskKind] = mapped_column(String(24))
+    participant_id: Mapped[int | None] = mapped_column(ForeignKey("participants.id"), index=True)
+    inbound_id: Mapped[int | None] = mapped_column(ForeignKey("inbound_messages.id"))
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
+    reason: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(UtcInstant)
+    closed_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    closed_by: Mapped[str | None] = mapped_column(String(120))
+    outcome: Mapped[str | None] = mapped_column(String(40))
+
+
+def find_inbound(session: Session, provider_message_id: str) -> InboundMessage | None:
+    query = select(InboundMessage).where(InboundMessage.provider_message_id == provider_message_id)
+    return session.scalars(query).first()
+
+
+def list_open_tasks(session: Session) -> Sequence[Task]:
+    return session.scalars(select(Task).where(Task.closed_at.is_(None)).order_by(Task.created_at)).all()

@@ -1,0 +1,125 @@
+"""What all processes share besides people and texts: switches, the sender's pace, programs, key ids."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import JSON, Integer, String, delete, func, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from service.domain.program import Program, program_from_data
+from service.store.base import Base
+from service.store.database import real_now
+from service.store.types import BigId, UtcInstant
+
+
+class ServiceSetting(Base):
+    """One switch or mark by name: live mode, the simulator's clock, the last tick."""
+
+    __tablename__ = "service_settings"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[dict[str, Any]] = mapped_column(JSON)
+    changed_at: Mapped[datetime] = mapped_column(UtcInstant)
+    changed_by: Mapped[str] = mapped_column(String(120))
+
+
+class Sender(Base):
+    """Our number's pace. `next_at` is the database's real time at which the next segment may go."""
+
+    __tablename__ = "senders"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    next_at: Mapped[datetime] = mapped_column(UtcInstant)
+
+
+class ProgramVersion(Base):
+    """A program as data. Rows, not files, because machines do not share files; the newest version runs."""
+
+    __tablename__ = "program_versions"
+
+    program_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    definition: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcInstant)
+
+
+class LookupKeyUse(Base):
+    """A look-up key that rows still depend on. Missing from the settings, it stops all sending."""
+
+    __tablename__ = "lookup_key_uses"
+
+    key_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    first_used_at: Mapped[datetime] = mapped_column(UtcInstant)
+
+
+class Throttle(Base):
+    """How often something was asked for lately, counted in the database that all processes share."""
+
+    __tablename__ = "throttles"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    subject_hash: Mapped[str] = mapped_column(String(64), index=True)
+    at: Mapped[datetime] = mapped_column(UtcInstant)
+
+
+def find_setting(session: Session, name: str) -> dict[str, Any] | None:
+    query = select(ServiceSetting.value).where(ServiceSetting.name == name)
+    return session.scalars(query).first()
+
+
+def set_setting(session: Session, name: str, value: dict[str, Any], now: datetime, by: str) -> None:
+    """Write one switch, whoever wrote it before."""
+    session.merge(ServiceSetting(name=name, value=value, changed_at=now, changed_by=by))
+
+
+def list_programs(session: Session) -> dict[str, Program]:
+    """The newest version of every program, by id."""
+    query = select(ProgramVersion).order_by(ProgramVersion.program_id, ProgramVersion.version)
+    return {row.program_id: program_from_data(row.definition) for row in session.scalars(query)}
+
+
+def list_missing_key_ids(session: Session, configured: tuple[str, ...]) -> list[str]:
+    """Ids of look-up keys that rows depend on and the settings no longer hold."""
+    return sorted(set(session.scalars(select(LookupKeyUse.key_id))) - set(configured))
+
+
+def record_key_use(session: Session, key_id: str, now: datetime) -> None:
+    """Remember that rows depend on this look-up key."""
+    if session.get(LookupKeyUse, key_id) is None:
+        session.merge(LookupKeyUse(key_id=key_id, first_used_at=now))
+
+
+def count_recent(session: Session, subject_hash: str, since: datetime) -> int:
+    query = select(func.count()).where(Throttle.subject_hash == subject_hash, Throttle.at >= since)
+    return cast(int, session.execute(query).scalar_one())
+
+
+def record_use(session: Session, subject_hash: str, now: datetime) -> None:
+    """Count one use, and forget those older than a day."""
+    session.execute(delete(Throttle).where(Throttle.at < now - timedelta(days=1)))
+    session.add(Throttle(subject_hash=subject_hash, at=now))
+
+
+def real_lease_end(session: Session, lease: timedelta) -> datetime:
+    """When a lease taken now runs out, by the database's own clock."""
+    return real_now(session) + lease
+
+
+def reserve_sending_time(
+    session: Session, name: str, segments: int, segments_per_second: float, real_now: datetime
+) -> datetime:
+    """Book the sender for `segments` and return when they may start, in the database's real time.
+
+    One statement, so that any number of processes share one pace; an idle sender never saves up a burst.
+    """
+    cost = timedelta(seconds=segments / segments_per_second)
+    row = session.scalars(select(Sender).where(Sender.name == name).with_for_update()).first()
+    if row is None:
+        session.add(Sender(name=name, next_at=real_now + cost))
+        return real_now
+    start = max(row.next_at, real_now)
+    session.execute(update(Sender).where(Sender.name == name).values(next_at=start + cost))
+    return start

@@ -1,0 +1,79 @@
+"""Column types: encrypted values and instants that are always aware UTC."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
+from sqlalchemy.types import TypeDecorator
+
+from service.store.keyring import Keyring
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+"""Row ids. SQLite only numbers rows by itself when the column is called INTEGER."""
+
+_KEYRING_ATTRIBUTE = "aftercare_keyring"
+
+
+def attach_keyring(dialect: Dialect, keyring: Keyring) -> None:
+    """Give an engine's dialect the keys its encrypted columns work with.
+
+    The keyring travels with the engine, not with the module, so that two databases in one process (a test,
+    a rotation) never share keys by accident.
+    """
+    setattr(dialect, _KEYRING_ATTRIBUTE, keyring)
+
+
+def _keyring(dialect: Dialect) -> Keyring:
+    return cast(Keyring, getattr(dialect, _KEYRING_ATTRIBUTE))
+
+
+class EncryptedText(TypeDecorator[str]):
+    """Text that is readable in Python and unreadable in the database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else _keyring(dialect).encrypt(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else _keyring(dialect).decrypt(value)
+
+
+class EncryptedJson(TypeDecorator[dict[str, Any]]):
+    """A small JSON object, encrypted as one value."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return _keyring(dialect).encrypt(json.dumps(value, separators=(",", ":"), sort_keys=True))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Any] | None:
+        return None if value is None else cast(dict[str, Any], json.loads(_keyring(dialect).decrypt(value)))
+
+
+class UtcInstant(TypeDecorator[datetime]):
+    """An instant: aware in Python, `timestamptz` on PostgreSQL, UTC without a zone on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant must carry its time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        instant = cast(datetime, value)
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -1,0 +1,91 @@
+"""An answer is a message row like any other, whether it rides in the webhook's response or goes by API."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import insert
+
+from service.domain.delivery import MessageState
+from service.domain.kinds import KIND_RULES, Lane
+from service.domain.segments import count_segments
+from service.domain.template import render
+from service.domain.twiml import TwimlText, build_twiml
+from service.store.messages import Attempt, Message
+from service.store.service_state import real_lease_end
+from service.usecases.context import new_reference
+from service.usecases.inbound.reply import Incoming, Reply
+
+RECEIPT_EXPECTED_WITHIN = timedelta(minutes=15)
+"""How long an answer in a webhook response may go without a receipt before its fate counts as unknown."""
+
+
+def render_reply(incoming: Incoming, reply: Reply) -> tuple[str, int]:
+    """The answer's text in the person's language and wording, and the version of its first part."""
+    language = reply.language or incoming.language
+    plain = bool(incoming.participant and incoming.participant.wants_plain)
+    texts = [incoming.context.catalog.get(part, language, plain=plain) for part in reply.parts]
+    fields = incoming.context.common_fields(incoming.country) | reply.fields
+    return " ".join(render(text.body, fields) for text in texts), texts[0].version
+
+
+def record_answer(incoming: Incoming, reply: Reply) -> str:
+    """Store the answer as on its way and return the XML that sends it.
+
+    From here its fate is the provider's to tell, through receipts that carry the try's reference.
+    """
+    body, version = render_reply(incoming, reply)
+    reference = new_reference()
+    message_id = incoming.session.execute(
+        insert(Message)
+        .values(
+            **_row(incoming, reply, version),
+            state=MessageState.SENDING,
+            reason="answer",
+            body=body,
+            segments=count_segments(body).segments,
+            tries=1,
+            lease_until=real_lease_end(incoming.session, RECEIPT_EXPECTED_WITHIN),
+        )
+        .returning(Message.id)
+    ).scalar_one()
+    incoming.session.execute(
+        insert(Attempt).values(
+            message_id=message_id, number=1, channel="twiml", reference=reference, started_at=incoming.now
+        )
+    )
+    return build_twiml([TwimlText(body, incoming.context.status_callback(reference))])
+
+
+def plan_answer(incoming: Incoming, reply: Reply) -> None:
+    """Queue an answer to go by API, because the provider has answered the text itself."""
+    _, version = render_reply(incoming, reply)
+    incoming.session.execute(
+        insert(Message).values(
+            **_row(incoming, reply, version),
+            state=MessageState.PLANNED,
+            reason="answer_by_api",
+            fields=reply.fields or None,
+        )
+    )
+
+
+def _row(incoming: Incoming, reply: Reply, version: int) -> dict[str, object]:
+    now = incoming.now
+    return {
+        "participant_id": incoming.participant.id if incoming.participant else None,
+        "inbound_id": incoming.row.id,
+        "dedupe_key": f"i{incoming.row.id}:answer",
+        "source": f"i{incoming.row.id}",
+        "source_version": 1,
+        "kind": reply.kind,
+        "lane": Lane.ANSWER,
+        "text_id": reply.parts[0],
+        "text_version": version,
+        "late": "send",
+        "recipient": incoming.phone.e164,
+        "send_after": now,
+        "send_before": now + KIND_RULES[reply.kind].useful_for,
+        "due_at": now,
+        "created_at": now,
+    }

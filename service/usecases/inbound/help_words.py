@@ -1,0 +1,27 @@
+"""HELP and INFO: always answered, to anybody, with the hotlines of the person's country."""
+
+from __future__ import annotations
+
+from service.domain.kinds import MessageKind
+from service.store.participants import ParticipantStatus
+from service.usecases.inbound.reply import Incoming, Outcome, Reply
+
+
+def answer_help(incoming: Incoming) -> Outcome:
+    """Answer HELP. To a number that opted out it counts as a danger word: hotlines, no question, no offer."""
+    if incoming.is_opted_out:
+        return Outcome("help", Reply(("reply/help-opted-out",), kind=MessageKind.CRISIS_REPLY))
+    return Outcome("help", Reply((_known(incoming, "reply/help", "reply/help-unknown"),)))
+
+
+def answer_info(incoming: Incoming) -> Outcome:
+    """Answer INFO: what this is, how often, who reads it."""
+    if incoming.is_opted_out:
+        return answer_help(incoming)
+    return Outcome("info", Reply((_known(incoming, "reply/info", "reply/help-unknown"),)))
+
+
+def _known(incoming: Incoming, known: str, unknown: str) -> str:
+    participant = incoming.participant
+    is_known = participant is not None and participant.status is not ParticipantStatus.LISTED
+    return known if is_known else unknown

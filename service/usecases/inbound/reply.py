@@ -1,0 +1,68 @@
+"""What an inbound text leads to, before it becomes rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from service.domain.keywords import TextReading
+from service.domain.kinds import MessageKind
+from service.domain.phone import PhoneNumber
+from service.store.consent import Suppression, is_suppressed
+from service.store.inbound import InboundMessage
+from service.store.participants import Participant
+from service.usecases.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One text to send back. `parts` are text ids put behind each other with a space between.
+
+    `must_arrive` replies go by API when the provider has already answered the text itself.
+    """
+
+    parts: tuple[str, ...]
+    fields: dict[str, str] = field(default_factory=dict)
+    kind: MessageKind = MessageKind.REPLY
+    must_arrive: bool = False
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a text was taken as, and the answer if there is one."""
+
+    meaning: str
+    reply: Reply | None = None
+
+
+SILENCE = None
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One inbound text under way: its row, who sent it, and how it reads."""
+
+    context: Context
+    session: Session
+    row: InboundMessage
+    phone: PhoneNumber
+    participant: Participant | None
+    suppression: Suppression | None
+    body: str
+    reading: TextReading
+    now: datetime
+
+    @property
+    def is_opted_out(self) -> bool:
+        return is_suppressed(self.suppression)
+
+    @property
+    def language(self) -> str:
+        return self.participant.language if self.participant else "en"
+
+    @property
+    def country(self) -> str:
+        return self.participant.country if self.participant else self.context.settings.org_country

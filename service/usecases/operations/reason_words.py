@@ -1,0 +1,71 @@
+"""Reason words of the message trail, in plain language. The words are ours; the sentences are for staff."""
+
+from __future__ import annotations
+
+_REASONS: dict[str, str] = {
+    "accepted_by_provider": "the provider took it",
+    "answer": "it answers a text the person sent",
+    "answer_by_api": "it answers a text the person sent, sent as a text of its own",
+    "bug": "we asked the provider for something impossible; tell whoever maintains the service",
+    "cap_day": "the day already had its two texts",
+    "cap_week": "the week already had its nine texts",
+    "configuration": "the account at the provider is set up wrongly; nothing goes out until that is repaired",
+    "consent": "the provider says the person opted out",
+    "consent_documented": "written consent arrived, so the request to confirm is not needed",
+    "erased": "the person was erased",
+    "filtered": "the carriers blocked the wording",
+    "lease_ran_out": "the worker that had it stopped; if it may have left, it is never sent again unasked",
+    "lookup_key_missing": "a look-up key is missing from the settings, so opt-outs could be forgotten",
+    "meeting_choice_changed": "the person changed this reminder",
+    "meeting_closed": "the meeting is no longer held",
+    "meeting_dropped": "the person no longer wants reminders of this meeting",
+    "meeting_gone": "the meeting no longer exists",
+    "meeting_moved": "the meeting moved to another time",
+    "meeting_not_near": "the meeting is neither today nor tomorrow",
+    "no_clear_answer": "the provider gave no clear answer: it may or may not have gone out, and is looked up",
+    "no_consent": "the person has not agreed to be texted",
+    "no_receipt": "nobody can tell whether it went out; it is on the staff list",
+    "open_question": "another question to the person was still open",
+    "opted_out": "the person opted out",
+    "opted_out_at_provider": "the provider says the person opted out",
+    "paused": "the person paused the texts",
+    "permanent": "this number can never get it",
+    "quiet_hours": "it is outside the hours in which the person may be texted",
+    "render_fault": "the text could not be filled in; the wording needs repair",
+    "retry": "surely not sent; it is tried again",
+    "retry_later": "surely not sent, the provider is full; it is tried again later",
+    "review": "surely not delivered, for a reason a human should look at",
+    "sending_stopped": "sending is stopped until staff repair the account",
+    "too_late": "its time had passed",
+    "trial_mode": "trial mode texts listed staff numbers only; see `aftercare live status`",
+    "unknown": "it may or may not have gone out",
+}
+_STATES: dict[str, str] = {
+    "planned": "waits for its time",
+    "held": "waits",
+    "claimed": "a worker took it on",
+    "sending": "handed to the provider",
+    "accepted": "the provider took it",
+    "sent": "the carrier took it",
+    "delivered": "the phone has it",
+    "undelivered": "it did not reach the phone",
+    "failed": "it was not sent",
+    "rejected": "the provider refused it",
+    "unknown": "nobody can tell yet whether it went out",
+    "unresolved": "nobody can tell whether it went out",
+    "canceled": "it was taken back",
+    "expired": "it was not sent in time",
+}
+
+
+def explain(state: str, reason: str | None) -> str:
+    """One plain sentence for a step of a message; a reason we have no sentence for is shown as it is."""
+    said = _STATES.get(state, state)
+    if reason is None:
+        return said
+    if reason.startswith("lapse_"):
+        check = reason.removeprefix("lapse_")
+        return f"{said}: the go-live check {check} has lapsed; see `aftercare live status`"
+    if reason.startswith("receipt_"):
+        return f"{said}: the provider reported {reason.removeprefix('receipt_')}"
+    return f"{said}: {_REASONS.get(reason, reason.replace('_', ' '))}"

@@ -1,0 +1,153 @@
+"""Bring in people from a file, with the evidence of what each agreed to.
+
+Steps: read and check the whole file (nothing is written while a row is wrong, unless bad rows are to be
+skipped); then, in one transaction per 500 rows, decide each row from how its number stands and apply it.
+Importing the same file again changes nothing and plans no text a second time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from service.domain.consent import ImportDecision
+from service.store.participants import Participant
+from service.store.service_state import list_programs
+from service.store.staff import AuditEvent
+from service.usecases.context import Context
+from service.usecases.people.imported_person import ImportRun, RowOutcome, apply_row, decide_row
+from service.usecases.people.participant_cells import ImportRules, ParticipantRow, read_rows
+from service.usecases.people.participant_file import RowError, parse_table
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """A file to bring in. `country` (ISO code) is for numbers without a country code; `by` asked for it."""
+
+    file_name: str
+    content: bytes
+    by: str
+    country: str = "US"
+    skip_bad_rows: bool = False
+    dry_run: bool = False
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """What an import did, or would do. Rows are numbered as in the file; no numbers of people."""
+
+    rows: int
+    errors: list[RowError]
+    counts: Counter[RowOutcome] = field(default_factory=Counter)
+    opted_out_rows: list[int] = field(default_factory=list)
+
+    def record(self, row: ParticipantRow, outcome: RowOutcome) -> None:
+        self.counts[outcome] += 1
+        if outcome is RowOutcome.OPTED_OUT:
+            self.opted_out_rows.append(row.number)
+
+
+class ImportRefusedError(Exception):
+    """Rows are wrong and nothing was imported; `errors` lists every one of them."""
+
+    def __init__(self, errors: list[RowError]) -> None:
+        super().__init__(f"{len(errors)} errors; nothing was imported")
+        self.errors = errors
+
+
+def import_participants(
+    context: Context,
+    request: ImportRequest,
+    now: datetime,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> ImportResult:
+    """Import a file. Commits once per 500 rows; `on_progress` gets rows done and rows in all.
+
+    Raises ParticipantFileError for a file that cannot be read, and ImportRefusedError for wrong rows.
+    """
+    with context.database.read() as session:
+        programs = list_programs(session)
+    words = {name.casefold(): p.id for p in programs.values() for name in (p.word, p.id)}
+    raw, shape_errors = parse_table(request.content)
+    rules = ImportRules(request.country, context.settings.org_timezone, words, now)
+    rows, cell_errors = read_rows(raw, rules)
+    errors = sorted(shape_errors + cell_errors, key=lambda error: error.row)
+    if errors and not request.skip_bad_rows:
+        raise ImportRefusedError(errors)
+    run = ImportRun(context, programs, request.file_name, request.by, now)
+    result = ImportResult(len(rows) + len({error.row for error in errors}), errors)
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        if request.dry_run:
+            _foretell(run, batch, result)
+        else:
+            _apply_batch(run, batch, result)
+        on_progress(start + len(batch), len(rows))
+    if not request.dry_run:
+        _record_audit(run, result)
+    return result
+
+
+def _foretell(run: ImportRun, batch: Sequence[ParticipantRow], result: ImportResult) -> None:
+    outcomes = {
+        ImportDecision.LIST_ONLY: RowOutcome.LISTED,
+        ImportDecision.ASK: RowOutcome.ASKED,
+        ImportDecision.WELCOME: RowOutcome.WELCOMED,
+        ImportDecision.KEEP: RowOutcome.UNCHANGED,
+        ImportDecision.KEEP_OPTED_OUT: RowOutcome.OPTED_OUT,
+    }
+    with run.context.database.read() as session:
+        for row in batch:
+            result.record(row, outcomes[decide_row(run, session, row).decision])
+
+
+def _apply_batch(run: ImportRun, batch: Sequence[ParticipantRow], result: ImportResult) -> None:
+    outcomes = []
+    with run.context.database.begin() as session:
+        _lock_people(run, session, batch)
+        for row in batch:
+            outcomes.append((row, _apply_safely(run, session, row)))
+    for row, outcome in outcomes:
+        result.record(row, outcome)
+
+
+def _lock_people(run: ImportRun, session: Session, batch: Sequence[ParticipantRow]) -> None:
+    """Lock everybody in the order that sending locks people, so that the two never wait in a ring."""
+    hashes = [value for row in batch for value in run.context.keyring.hash_all(row.phone.e164)]
+    session.execute(
+        select(Participant.id)
+        .where(Participant.phone_hash.in_(hashes))
+        .order_by(Participant.id)
+        .with_for_update()
+    )
+
+
+def _apply_safely(run: ImportRun, session: Session, row: ParticipantRow) -> RowOutcome:
+    """Apply in a savepoint; who joins by text at the same moment wins, and the row is decided again."""
+    try:
+        with session.begin_nested():
+            return apply_row(run, session, row)
+    except IntegrityError:
+        with session.begin_nested():
+            return apply_row(run, session, row)
+
+
+def _record_audit(run: ImportRun, result: ImportResult) -> None:
+    with run.context.database.begin() as session:
+        session.add(
+            AuditEvent(
+                at=run.now,
+                actor=run.by,
+                action="participants_imported",
+                subject=run.file_name[:80],
+                detail={str(outcome): count for outcome, count in sorted(result.counts.items())},
+            )
+        )

@@ -1,0 +1,160 @@
+"""Sign-up on the website: records what was agreed to and plans the one text that asks to confirm.
+
+Whatever is known about the number, the caller learns nothing: new, joined and opted-out numbers all give the
+same outcome, so that nobody can find out with somebody else's number who gets these texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from service.domain.consent import JoinDecision, decide_join
+from service.domain.delivery import MessageState
+from service.domain.kinds import KIND_RULES, MessageKind
+from service.domain.local_time import local_date
+from service.domain.phone import InvalidPhoneError, PhoneNumber, country_of, parse_phone
+from service.store.consent import ConsentChannel, find_suppression
+from service.store.messages import Message
+from service.store.participants import (
+    EnrollmentStatus,
+    Participant,
+    find_participant,
+    list_open_enrollments,
+)
+from service.store.service_state import count_recent, list_programs, record_use
+from service.usecases.context import Context, new_reference
+from service.usecases.people.consent_changes import (
+    Evidence,
+    NewParticipant,
+    Wording,
+    add_enrollment,
+    add_participant,
+    ask_for_consent,
+    read_standing,
+)
+from service.usecases.people.wording import OPT_IN_REQUEST
+
+SUBMISSIONS_PER_HOUR = 10
+REQUEST_USEFUL_FOR = timedelta(hours=48)
+_NEIGHBORS = frozenset({"US", "CA", "PR", "VI", "GU", "AS", "MP"})
+REACHABLE_COUNTRIES = {"US": _NEIGHBORS, "CA": _NEIGHBORS, "GB": frozenset({"GB", "GG", "JE", "IM"})}
+"""Countries whose numbers the form takes, by the organization's country. An open form that texts any number
+of the world invites paid abuse with costly foreign numbers."""
+
+
+class JoinOutcome(StrEnum):
+    """All that a visitor may learn."""
+
+    RECEIVED = "received"
+    THROTTLED = "throttled"
+
+
+class UnknownProgramError(LookupError):
+    """There is no program of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSignUp:
+    """One submission: `wording` is the ticked sentence, `source_ip_hash` a keyed hash of the address."""
+
+    phone: PhoneNumber
+    program_id: str
+    language: str
+    wording: Wording
+    source_ip_hash: str
+
+
+def parse_joining_phone(typed: str, country: str) -> PhoneNumber:
+    """Read the number a visitor typed; `country` is the organization's (ISO code).
+
+    Raises InvalidPhoneError for what is no telephone number, and for one in a country that is not served.
+    """
+    phone = parse_phone(typed, country)
+    if country_of(phone) not in REACHABLE_COUNTRIES[country]:
+        raise InvalidPhoneError("the telephone number belongs to a country that is not served")
+    return phone
+
+
+def join_by_web(context: Context, sign_up: WebSignUp, now: datetime) -> JoinOutcome:
+    """Take one submission; commits once. Raises UnknownProgramError.
+
+    An opted-out number stays opted out and hears nothing; a person who already takes part hears nothing;
+    anybody else is listed as asked and gets one confirmation a local day, however often the form is sent.
+    """
+    try:
+        return _take(context, sign_up, now)
+    except IntegrityError:
+        # Two first submissions of one number at the same moment: the other one has just committed.
+        return _take(context, sign_up, now)
+
+
+def _take(context: Context, sign_up: WebSignUp, now: datetime) -> JoinOutcome:
+    with context.database.begin() as session:
+        if sign_up.program_id not in list_programs(session):
+            raise UnknownProgramError(sign_up.program_id)
+        if count_recent(session, sign_up.source_ip_hash, now - timedelta(hours=1)) >= SUBMISSIONS_PER_HOUR:
+            return JoinOutcome.THROTTLED
+        record_use(session, sign_up.source_ip_hash, now)
+        participant = find_participant(session, sign_up.phone, context.keyring, lock=True)
+        if _decide(context, session, sign_up, participant) is JoinDecision.ASK:
+            _ask(context, session, sign_up, participant, now)
+    return JoinOutcome.RECEIVED
+
+
+def _decide(
+    context: Context, session: Session, sign_up: WebSignUp, participant: Participant | None
+) -> JoinDecision:
+    suppression = find_suppression(session, sign_up.phone, context.keyring)
+    is_enrolled = participant is not None and any(
+        row.program_id == sign_up.program_id and row.status == EnrollmentStatus.ACTIVE
+        for row in list_open_enrollments(session, participant.id)
+    )
+    return decide_join(read_standing(participant, suppression, is_enrolled=is_enrolled))
+
+
+def _ask(
+    context: Context, session: Session, sign_up: WebSignUp, participant: Participant | None, now: datetime
+) -> None:
+    if participant is None:
+        new = NewParticipant(
+            sign_up.phone,
+            context.settings.org_timezone,
+            is_zone_confirmed=False,
+            language=sign_up.language,
+        )
+        participant = add_participant(session, context.keyring, new, now)
+    add_enrollment(session, participant, sign_up.program_id, now)
+    evidence = Evidence(ConsentChannel.WEB, "participant", new_reference(), now)
+    ask_for_consent(session, participant, sign_up.program_id, evidence, sign_up.wording, now)
+    _plan_request(session, participant, now)
+
+
+def _plan_request(session: Session, participant: Participant, now: datetime) -> None:
+    """Plan the text that asks to confirm. The unique key, not a check before it, keeps it to one a day."""
+    today = local_date(now, ZoneInfo(participant.timezone))
+    row = {
+        "participant_id": participant.id,
+        "dedupe_key": f"j{participant.id}:{today.isoformat()}:opt-in",
+        "source": f"j{participant.id}",
+        "source_version": 1,
+        "kind": MessageKind.ADMIN,
+        "lane": KIND_RULES[MessageKind.ADMIN].lane,
+        "text_id": OPT_IN_REQUEST,
+        "late": "send",
+        "local_on": today,
+        "send_after": now,
+        "send_before": now + REQUEST_USEFUL_FOR,
+        "due_at": now,
+        "state": MessageState.PLANNED,
+        "tries": 0,
+        "created_at": now,
+    }
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    session.execute(insert(Message).values(**row).on_conflict_do_nothing())

@@ -1,0 +1,174 @@
+"""What a person's programs and chosen meetings want to say on a local day. Pure: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from service.domain.day_plan import Candidate, PersonHours
+from service.domain.kinds import MessageKind
+from service.domain.local_time import local_date, start_of_day, to_utc
+from service.domain.meetings import ReminderPlan, occurrences_between, plan_reminder
+from service.domain.program import LatePolicy, Program, next_day_with_steps, steps_on
+from service.domain.quiet_hours import DEFAULT_WINDOW, SendingWindow
+
+LOOK_AHEAD = timedelta(days=9)
+
+
+@dataclass(frozen=True, slots=True)
+class DueProgram:
+    """An active enrollment: its program, its day 0, and the moment before which nothing is planned."""
+
+    enrollment_id: int
+    program_id: str
+    anchor_on: date
+    started_on: date
+    started_at: datetime
+
+    def is_over(self, program: Program, on: date) -> bool:
+        return (on - self.anchor_on).days >= program.days
+
+
+@dataclass(frozen=True, slots=True)
+class DueMeeting:
+    """A meeting the person chose: weekly, in its own zone."""
+
+    chosen_id: int
+    version: int
+    weekday: int
+    starts_at: time
+    timezone: str
+    minutes_before: int
+    chosen_at: datetime
+
+
+@dataclass(slots=True)
+class DuePerson:
+    """A person whose day is to be planned, with everything that may speak on it."""
+
+    id: int
+    hours_zones: tuple[ZoneInfo, ...]
+    window: SendingWindow
+    planned_through: date | None
+    is_active: bool
+    programs: list[DueProgram] = field(default_factory=list)
+    meetings: list[DueMeeting] = field(default_factory=list)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.hours_zones[0]
+
+    @property
+    def hours(self) -> PersonHours:
+        return PersonHours(self.hours_zones, self.window)
+
+
+def person_hours(row: Any) -> tuple[tuple[ZoneInfo, ...], SendingWindow]:
+    """A participant row's zones and window. An unconfirmed zone must share its hours with the area code's."""
+    zones = [ZoneInfo(row.timezone)]
+    if not row.zone_is_confirmed and row.area_timezones:
+        zones += [ZoneInfo(name) for name in row.area_timezones.split(",") if name != row.timezone]
+    if row.window_opens is None and row.window_closes is None and row.window_opens_sunday is None:
+        return tuple(zones), DEFAULT_WINDOW
+    window = SendingWindow(
+        opens_at=row.window_opens or DEFAULT_WINDOW.opens_at,
+        closes_at=row.window_closes or DEFAULT_WINDOW.closes_at,
+        sunday_opens_at=row.window_opens_sunday or DEFAULT_WINDOW.sunday_opens_at,
+    )
+    return tuple(zones), window
+
+
+def list_candidates(person: DuePerson, programs: dict[str, Program], on: date) -> list[Candidate]:
+    """Everything that wants to be said to `person` on their local day `on`."""
+    return _program_candidates(person, programs, on) + _meeting_candidates(person, on)
+
+
+def _program_candidates(person: DuePerson, programs: dict[str, Program], on: date) -> list[Candidate]:
+    found = []
+    for due in person.programs:
+        program = programs.get(due.program_id)
+        if program is None or on < due.started_on:
+            continue
+        for step in steps_on(program, due.anchor_on, on):
+            at = to_utc(on, step.at, person.zone)
+            if at < due.started_at and step.late is LatePolicy.SKIP:
+                continue
+            found.append(
+                Candidate(
+                    key=f"e{due.enrollment_id}:{person.id}:{on.isoformat()}:{step.step_id}",
+                    source=f"e{due.enrollment_id}",
+                    source_version=program.version,
+                    kind=step.kind,
+                    text_id=step.text_id or "",
+                    check_in_id=step.check_in_id,
+                    late=step.late,
+                    at=at,
+                )
+            )
+    return found
+
+
+def _meeting_candidates(person: DuePerson, on: date) -> list[Candidate]:
+    """Reminders whose moment falls on `on`: a meeting tomorrow morning may speak this evening."""
+    found = []
+    day_start = start_of_day(on, person.zone)
+    for meeting in person.meetings:
+        for starts_at, plan in _reminders(person, meeting, day_start, timedelta(days=3)):
+            if local_date(plan.send_at, person.zone) != on:
+                continue
+            meeting_on = local_date(starts_at, ZoneInfo(meeting.timezone))
+            found.append(
+                Candidate(
+                    key=f"m{meeting.chosen_id}:{person.id}:{meeting_on.isoformat()}:reminder",
+                    source=f"m{meeting.chosen_id}",
+                    source_version=meeting.version,
+                    kind=MessageKind.MEETING_REMINDER,
+                    text_id="meeting/today",
+                    check_in_id=None,
+                    late=LatePolicy.SEND,
+                    at=plan.send_at,
+                    until=plan.send_before,
+                )
+            )
+    return found
+
+
+def _reminders(
+    person: DuePerson, meeting: DueMeeting, after: datetime, ahead: timedelta
+) -> Sequence[tuple[datetime, ReminderPlan]]:
+    """Reminders of the meetings that begin within `ahead` of `after`, as they were due then.
+
+    What was due while nothing ran is planned all the same, and ends as expired with its reason.
+    """
+    zone = ZoneInfo(meeting.timezone)
+    offset = timedelta(minutes=meeting.minutes_before)
+    reminders = []
+    for starts_at in occurrences_between(meeting.weekday, meeting.starts_at, zone, after, after + ahead):
+        if starts_at <= meeting.chosen_at:
+            continue
+        plan = plan_reminder(starts_at, offset, person.window, person.hours_zones, after)
+        if isinstance(plan, ReminderPlan):
+            reminders.append((starts_at, plan))
+    return reminders
+
+
+def next_day_to_plan(person: DuePerson, programs: dict[str, Program], through: date) -> date | None:
+    """The next local day after `through` on which anything wants to be said; None when nothing does."""
+    if not person.is_active:
+        return None
+    days = [
+        day
+        for due in person.programs
+        if due.program_id in programs
+        and (day := next_day_with_steps(programs[due.program_id], due.anchor_on, through)) is not None
+    ]
+    tomorrow = start_of_day(through + timedelta(days=1), person.zone)
+    for meeting in person.meetings:
+        days += [
+            local_date(plan.send_at, person.zone)
+            for _, plan in _reminders(person, meeting, tomorrow, LOOK_AHEAD)
+        ]
+    return min(days, default=None)

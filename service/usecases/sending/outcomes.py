@@ -1,0 +1,218 @@
+"""What a provider's answer does to a text. One table; a new answer is a new row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from service.domain.delivery import MessageState
+from service.domain.phone import PhoneNumber
+from service.domain.provider_answers import AnswerClass
+from service.domain.retry import next_try_at
+from service.gateways.sms.protocol import Accepted, Rejected, SendOutcome
+from service.store.consent import ConsentChannel
+from service.store.conversations import Conversation
+from service.store.inbound import TaskKind
+from service.store.messages import Attempt, Message
+from service.store.participants import get_participant
+from service.store.service_state import set_setting
+from service.usecases.context import Context
+from service.usecases.people.consent_changes import Evidence, add_task, opt_out
+from service.usecases.sending.steps import Step, take_step
+
+LOOK_UP_AFTER = timedelta(minutes=15)
+
+
+class SentText(Protocol):
+    """What is needed to find the row again."""
+
+    message_id: int
+    attempt_id: int
+    claim_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    context: Context
+    session: Session
+    message: Message
+    outcome: Rejected
+    now: datetime
+
+
+def record_outcome(context: Context, text: SentText, outcome: SendOutcome, now: datetime) -> str:
+    """Write down what the provider said about one try. Commits once; returns the state the text is left in.
+
+    A receipt may have come first and moved the text on: then only the provider's id is kept.
+    """
+    with context.database.begin() as session:
+        # People first, then messages: the order every transaction that may opt somebody out keeps.
+        owner = session.scalars(select(Message.participant_id).where(Message.id == text.message_id)).one()
+        if owner is not None and isinstance(outcome, Rejected) and outcome.answer is AnswerClass.CONSENT:
+            get_participant(session, owner, lock=True)
+        message = session.scalars(
+            select(Message).where(Message.id == text.message_id).with_for_update()
+        ).one()
+        _finish_attempt(session, text.attempt_id, outcome, now)
+        if message.state is not MessageState.SENDING or message.claim_token != text.claim_token:
+            return message.state
+        if isinstance(outcome, Accepted):
+            changes = {"accepted_at": now, "segments": outcome.segments or message.segments}
+            take_step(
+                session, Step(message.id, MessageState.SENDING, MessageState.ACCEPTED, changes=changes), now
+            )
+            return MessageState.ACCEPTED
+        if isinstance(outcome, Rejected):
+            return _reject(_Case(context, session, message, outcome, now))
+        detail = outcome.detail
+        take_step(
+            session,
+            Step(
+                message.id,
+                MessageState.SENDING,
+                MessageState.UNKNOWN,
+                "no_clear_answer",
+                detail,
+                {"due_at": now + LOOK_UP_AFTER},
+            ),
+            now,
+        )
+        return MessageState.UNKNOWN
+
+
+def _finish_attempt(session: Session, attempt_id: int, outcome: SendOutcome, now: datetime) -> None:
+    values: dict[str, object] = {"outcome": type(outcome).__name__.lower(), "finished_at": now}
+    if isinstance(outcome, Accepted):
+        values["provider_message_id"] = outcome.provider_message_id
+    else:
+        values["http_status"] = outcome.http_status
+    if isinstance(outcome, Rejected):
+        values["error_code"] = outcome.code
+    session.execute(update(Attempt).where(Attempt.id == attempt_id).values(values))
+
+
+def _reject(case: _Case) -> str:
+    """Surely not sent: first `rejected`, then what its class asks for, both in this transaction."""
+    reason = f"{case.outcome.answer}"
+    detail = f"code {case.outcome.code}" if case.outcome.code else None
+    take_step(
+        case.session,
+        Step(case.message.id, MessageState.SENDING, MessageState.REJECTED, reason, detail),
+        case.now,
+    )
+    return _AFTER_REJECTION[case.outcome.answer](case)
+
+
+def _retry(case: _Case) -> str:
+    again = next_try_at(case.message.tries, case.outcome.answer, case.now)
+    if again is None or again >= case.message.send_before:
+        return _fail(case)
+    take_step(
+        case.session,
+        Step(
+            case.message.id,
+            MessageState.REJECTED,
+            MessageState.PLANNED,
+            f"{case.outcome.answer}",
+            changes={"due_at": again},
+        ),
+        case.now,
+    )
+    _close_question(case)
+    return MessageState.PLANNED
+
+
+def _fail(case: _Case) -> str:
+    add_task(
+        case.session,
+        TaskKind.FAILED_TEXT,
+        f"{case.outcome.answer}",
+        case.now,
+        participant_id=case.message.participant_id,
+        message_id=case.message.id,
+    )
+    take_step(
+        case.session,
+        Step(case.message.id, MessageState.REJECTED, MessageState.FAILED, f"{case.outcome.answer}"),
+        case.now,
+    )
+    _close_question(case)
+    return MessageState.FAILED
+
+
+def _stop_person(case: _Case) -> str:
+    """The provider says the person opted out (21610): believe it, at once."""
+    take_step(
+        case.session,
+        Step(case.message.id, MessageState.REJECTED, MessageState.CANCELED, "opted_out_at_provider"),
+        case.now,
+    )
+    record_provider_opt_out(case.context, case.session, case.message, case.now)
+    return MessageState.CANCELED
+
+
+def _stop_sender(case: _Case) -> str:
+    """Our own set-up is at fault: stop unprompted sending until somebody looks, and keep the text."""
+    set_setting(
+        case.session,
+        "sending_stopped",
+        {"reason": "provider_configuration", "code": case.outcome.code},
+        case.now,
+        "delivery",
+    )
+    add_task(
+        case.session,
+        TaskKind.CONFIGURATION,
+        "provider_configuration",
+        case.now,
+        message_id=case.message.id,
+    )
+    return _retry(case)
+
+
+_AFTER_REJECTION: dict[AnswerClass, Callable[[_Case], str]] = {
+    answer: {
+        AnswerClass.RETRY: _retry,
+        AnswerClass.RETRY_LATER: _retry,
+        AnswerClass.CONSENT: _stop_person,
+        AnswerClass.CONFIGURATION: _stop_sender,
+    }.get(answer, _fail)
+    for answer in AnswerClass
+}
+
+
+def record_provider_opt_out(context: Context, session: Session, message: Message, now: datetime) -> None:
+    """Opt out the person a text was for, because the provider or carrier says they did."""
+    if message.recipient is None:
+        return
+    participant = (
+        get_participant(session, message.participant_id, lock=True) if message.participant_id else None
+    )
+    evidence = Evidence(ConsentChannel.PROVIDER, "provider", f"message {message.id}", now)
+    opt_out(
+        session,
+        context.keyring,
+        PhoneNumber(message.recipient),
+        participant,
+        evidence,
+        now,
+        reason="provider",
+    )
+
+
+def _close_question(case: _Case) -> None:
+    close_question_of(case.session, case.message.id, case.now)
+
+
+def close_question_of(session: Session, message_id: int, now: datetime) -> None:
+    """A question that surely did not go out is not open."""
+    session.execute(
+        update(Conversation)
+        .where(Conversation.message_id == message_id, Conversation.closed_at.is_(None))
+        .values(closed_at=now, close_reason="not_sent")
+    )

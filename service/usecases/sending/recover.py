@@ -1,0 +1,93 @@
+"""Put right what a dead worker left behind, by the leases it can no longer renew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from service.domain.delivery import MessageState
+from service.store.conversations import Conversation
+from service.store.database import real_now
+from service.store.inbound import TaskKind
+from service.store.messages import Message
+from service.usecases.context import Context
+from service.usecases.people.consent_changes import add_task
+from service.usecases.sending.steps import Step, take_step
+
+BATCH = 500
+GIVE_UP_AFTER = timedelta(hours=24)
+"""How long a text of unknown fate waits for its receipt before staff are asked to look."""
+
+
+@dataclass(slots=True)
+class RecoveryCounts:
+    replanned: int = 0
+    unknown: int = 0
+    unresolved: int = 0
+
+
+def recover_abandoned(context: Context, now: datetime) -> RecoveryCounts:
+    """Free claims whose lease ran out, mark what may have left as unknown, hand old unknowns to staff.
+
+    Nothing that may have left is ever sent again here. Commits once; safe to run anywhere, any time.
+    """
+    counts = RecoveryCounts()
+    with context.database.begin() as session:
+        real = real_now(session)
+        for row_id in _leased_before(session, MessageState.CLAIMED, real):
+            if take_step(
+                session, Step(row_id, MessageState.CLAIMED, MessageState.PLANNED, "lease_ran_out"), now
+            ):
+                counts.replanned += 1
+        for row_id in _leased_before(session, MessageState.SENDING, real):
+            step = Step(row_id, MessageState.SENDING, MessageState.UNKNOWN, "lease_ran_out")
+            if take_step(session, step, now):
+                counts.unknown += 1
+        counts.unresolved = _give_up(session, now)
+        _close_expired_questions(session, now)
+    return counts
+
+
+def _leased_before(session: Session, state: MessageState, real: datetime) -> list[int]:
+    query = (
+        select(Message.id)
+        .where(Message.state == state, Message.lease_until < real)
+        .order_by(Message.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    return list(session.scalars(query))
+
+
+def _give_up(session: Session, now: datetime) -> int:
+    query = (
+        select(Message.id, Message.participant_id)
+        .where(Message.state == MessageState.UNKNOWN, Message.due_at < now - GIVE_UP_AFTER)
+        .order_by(Message.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    rows = session.execute(query).all()
+    for row in rows:
+        step = Step(row.id, MessageState.UNKNOWN, MessageState.UNRESOLVED, "no_receipt")
+        if take_step(session, step, now):
+            add_task(
+                session,
+                TaskKind.UNRESOLVED_TEXT,
+                "no_receipt",
+                now,
+                participant_id=row.participant_id,
+                message_id=row.id,
+            )
+    return len(rows)
+
+
+def _close_expired_questions(session: Session, now: datetime) -> None:
+    session.execute(
+        update(Conversation)
+        .where(Conversation.closed_at.is_(None), Conversation.expires_at <= now)
+        .values(closed_at=now, close_reason="expired")
+    )

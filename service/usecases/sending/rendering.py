@@ -1,0 +1,176 @@
+"""Turn a message row into the words that leave, at the moment they leave: never stale, never a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime, format_time
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.domain.check_ins import CheckIn
+from service.domain.kinds import ANSWER_KINDS, MessageKind
+from service.domain.meetings import day_word, next_occurrence
+from service.domain.phone import PhoneNumber, find_e164
+from service.domain.program import Program
+from service.domain.template import TemplateError, render
+from service.store.meetings import ChosenMeeting, Meeting
+from service.store.messages import Message
+from service.store.participants import Participant, list_open_enrollments
+from service.usecases.context import Context
+from service.usecases.people.wording import frequency_of
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedText:
+    """The words, to whom, and the question they open."""
+
+    recipient: PhoneNumber
+    body: str
+    text_id: str
+    text_version: int
+    opens_check_in: CheckIn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RenderFault:
+    """Nothing can be said. `is_final` when what it was about is gone, else the text itself is at fault."""
+
+    reason: str
+    is_final: bool
+
+
+Fields = dict[str, str]
+Details = tuple[str, Fields] | RenderFault
+
+
+def render_message(
+    context: Context,
+    session: Session,
+    message: Message,
+    person: Participant | None,
+    programs: dict[str, Program],
+    now: datetime,
+) -> RenderedText | RenderFault:
+    """Render one text with what is true now. Raises nothing: a text that cannot be rendered is a fault."""
+    recipient = find_e164((person.phone if person else message.recipient) or "")
+    if recipient is None:
+        return RenderFault("erased", is_final=True)
+    check_in = _find_check_in(context, message)
+    details = _details(context, session, message, person, programs, check_in, now)
+    if isinstance(details, RenderFault):
+        return details
+    text_id, extra = details
+    language = person.language if person else "en"
+    country = person.country if person else context.settings.org_country
+    try:
+        text = context.catalog.get(text_id, language, plain=bool(person and person.wants_plain))
+        body = render(text.body, context.common_fields(country) | (message.fields or {}) | extra)
+    except (TemplateError, KeyError, LookupError):
+        return RenderFault("render_fault", is_final=False)
+    return RenderedText(recipient, body, text_id, text.version, check_in)
+
+
+def _find_check_in(context: Context, message: Message) -> CheckIn | None:
+    if message.check_in_id is None:
+        return None
+    return context.catalog.check_in(message.check_in_id)
+
+
+def _details(
+    context: Context,
+    session: Session,
+    message: Message,
+    person: Participant | None,
+    programs: dict[str, Program],
+    check_in: CheckIn | None,
+    now: datetime,
+) -> Details:
+    if check_in is not None:
+        return check_in.questions[0].ask, {}
+    if person is not None and message.kind not in ANSWER_KINDS:
+        build = _BUILDERS.get(MessageKind(message.kind))
+        if build is not None:
+            return build(session, message, person, programs, now)
+    return message.text_id, {}
+
+
+def _admin_fields(
+    session: Session,
+    message: Message,
+    person: Participant,
+    programs: dict[str, Program],
+    _now: datetime,
+) -> Details:
+    """Opt-in request and welcome say how often texts come: as the newest program version has it."""
+    for enrollment in reversed(list_open_enrollments(session, person.id)):
+        if enrollment.program_id in programs:
+            return message.text_id, {
+                "frequency": frequency_of(programs[enrollment.program_id], person.language)
+            }
+    return message.text_id, {}
+
+
+def _meeting_fields(
+    session: Session,
+    message: Message,
+    person: Participant,
+    _programs: dict[str, Program],
+    now: datetime,
+) -> Details:
+    """A reminder checks its meeting again: still chosen, still listed, still open, still at that time."""
+    row = session.execute(
+        select(ChosenMeeting, Meeting)
+        .join(Meeting, Meeting.id == ChosenMeeting.meeting_id)
+        .where(ChosenMeeting.id == int(message.source.removeprefix("m")))
+    ).first()
+    if row is None:
+        return RenderFault("meeting_gone", is_final=True)
+    chosen, meeting = row
+    if chosen.ended_at is not None:
+        return RenderFault("meeting_dropped", is_final=True)
+    if meeting.vanished_at is not None or meeting.is_closed or not meeting.is_published:
+        return RenderFault("meeting_closed", is_final=True)
+    zone = ZoneInfo(meeting.timezone)
+    starts_at = next_occurrence(meeting.weekday, meeting.starts_at, zone, now)
+    if starts_at != message.send_before:
+        return RenderFault("meeting_moved", is_final=True)
+    return _meeting_text(chosen, meeting, person, starts_at, now)
+
+
+def _meeting_text(
+    chosen: ChosenMeeting, meeting: Meeting, person: Participant, starts_at: datetime, now: datetime
+) -> Details:
+    meeting_zone, own_zone = ZoneInfo(meeting.timezone), ZoneInfo(person.timezone)
+    is_same_clock = (
+        starts_at.astimezone(meeting_zone).utcoffset() == starts_at.astimezone(own_zone).utcoffset()
+    )
+    day = day_word(now, starts_at, own_zone)
+    if day is None:
+        return RenderFault("meeting_not_near", is_final=True)
+    text_id = f"meeting/{day}" if is_same_clock else f"meeting/{day}-other-zone"
+    local = starts_at.astimezone(meeting_zone)
+    label = chosen.label or ("your plan" if person.language == "en" else "su plan")
+    fields = {
+        "time": format_time(local, "short", locale=_locale(person)).replace("\u202f", " "),
+        "label": label,
+        "name": meeting.name,
+        "place": meeting.place or meeting.address or "",
+        "zone": format_datetime(local, "v", tzinfo=meeting_zone, locale=_locale(person)),
+    }
+    return text_id, fields
+
+
+def _locale(person: Participant) -> str:
+    return "es_US" if person.language == "es" else "en_US"
+
+
+_BUILDERS: dict[
+    MessageKind, Callable[[Session, Message, Participant, dict[str, Program], datetime], Details]
+] = {
+    MessageKind.ADMIN: _admin_fields,
+    MessageKind.MEETING_REMINDER: _meeting_fields,
+}

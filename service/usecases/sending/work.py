@@ -1,0 +1,39 @@
+"""One round of everything a worker does, in the order that keeps promises: recover, plan, deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from service.gateways.sms.protocol import SmsTransport
+from service.store.service_state import set_setting
+from service.usecases.context import Context
+from service.usecases.sending.deliver import deliver_due
+from service.usecases.sending.plan import plan_due
+from service.usecases.sending.recover import recover_abandoned
+
+
+def work_once(context: Context, transport: SmsTransport, clock: Callable[[], datetime]) -> dict[str, Any]:
+    """Plan and deliver what is due now; waits for no retry and no unknown. Returns counts, with no names."""
+    now = clock()
+    recovered = recover_abandoned(context, now)
+    planned = plan_due(context, now)
+    delivered = deliver_due(context, transport, clock)
+    record_tick(context, clock())
+    return {
+        "people_planned": planned.people,
+        "planned": planned.planned,
+        "held_by_plan": planned.held,
+        "expired_by_plan": planned.expired,
+        "claimed": delivered.claimed,
+        "recovered": recovered.replanned,
+        "unknown": recovered.unknown,
+        **{f"now_{state}": count for state, count in sorted(delivered.by_state.items())},
+    }
+
+
+def record_tick(context: Context, now: datetime) -> None:
+    """Leave a mark that a worker was here."""
+    with context.database.begin() as session:
+        set_setting(session, "last_tick", {}, now, "worker")

@@ -1,0 +1,219 @@
+"""The public sign-up pages: plain forms that work without scripts and say the same to everybody."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+
+from flask import Blueprint, Request, Response, make_response, redirect, render_template, request, url_for
+from flask_wtf.csrf import generate_csrf, validate_csrf
+from werkzeug.wrappers import Response as WerkzeugResponse
+from wtforms.validators import ValidationError
+
+from service.catalog import default_messages_path
+from service.domain.phone import InvalidPhoneError
+from service.domain.program import Program
+from service.store.service_state import list_programs
+from service.usecases.people.consent_changes import Wording
+from service.usecases.people.join_by_web import (
+    JoinOutcome,
+    WebSignUp,
+    join_by_web,
+    parse_joining_phone,
+)
+from service.usecases.people.wording import frequency_of
+from service.web.page_texts import LANGUAGES, PageTexts, load_join_texts
+from service.wiring import Runtime
+
+FORM_OPEN_SECONDS = 12 * 3600
+MAX_TYPED = 40
+_PROXY_NETWORKS = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "::1/128",
+        "fc00::/7",
+    )
+)
+"""Where a platform's own proxy speaks from: addresses that nobody has on the public internet."""
+_NO_BREAK_HYPHEN, _NO_BREAK_SPACE = "\u2011", "\u00a0"
+_EXAMPLES = {"US": "202-555-0123", "CA": "416-555-0123", "GB": "07700 900123"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One program's sign-up page in the visitor's language."""
+
+    program: Program
+    texts: PageTexts
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """What the visitor has typed and what is wrong with it."""
+
+    phone: str = ""
+    error: str = ""
+    field: str = "phone"
+    has_agreed: bool = False
+
+
+def build_blueprint(runtime: Runtime) -> Blueprint:
+    """Routes under /join/<program>. Raises PageTextError when the words of the pages are incomplete."""
+    views = _JoinViews(runtime, load_join_texts(default_messages_path() / "pages"))
+    blueprint = Blueprint("join", __name__, url_prefix="/join")
+    blueprint.add_url_rule("/<program_id>", "form", views.form, methods=["GET"])
+    blueprint.add_url_rule("/<program_id>", "submit", views.submit, methods=["POST"])
+    blueprint.add_url_rule("/<program_id>/done", "done", views.done, methods=["GET"])
+    blueprint.add_url_rule(
+        "/<program_id>/<any(privacy, terms):name>", "article", views.article, methods=["GET"]
+    )
+    return blueprint
+
+
+class _JoinViews:
+    """The pages of all programs in all languages."""
+
+    def __init__(self, runtime: Runtime, texts: dict[str, PageTexts]) -> None:
+        self._runtime = runtime
+        self._texts = texts
+        self._country = runtime.settings.org_country
+
+    def form(self, program_id: str) -> Response:
+        page = self._find_page(program_id)
+        return self._show_form(page, _Filled()) if page else self._unknown()
+
+    def submit(self, program_id: str) -> WerkzeugResponse:
+        page = self._find_page(program_id)
+        if page is None:
+            return self._unknown()
+        typed = request.form.get("phone", "")[:MAX_TYPED]
+        problem = self._find_problem(page, typed)
+        if problem is not None:
+            return self._show_form(page, problem, 400 if problem.field == "form" else 422)
+        if self._join(page, typed) is JoinOutcome.THROTTLED:
+            return _render("join/problem.html", 429, page=page, texts=page.texts, problem="throttled")
+        return redirect(url_for("join.done", program_id=page.program.id, lang=page.texts.language), 303)
+
+    def done(self, program_id: str) -> Response:
+        """The same words for every number: this page knows none."""
+        page = self._find_page(program_id)
+        return _render("join/done.html", 200, page=page, texts=page.texts) if page else self._unknown()
+
+    def article(self, program_id: str, name: str) -> Response:
+        page = self._find_page(program_id)
+        if page is None:
+            return self._unknown()
+        return _render(
+            "join/article.html", 200, page=page, texts=page.texts, article=page.texts.articles[name]
+        )
+
+    def _join(self, page: _Page, typed: str) -> JoinOutcome:
+        context = self._runtime.context
+        consent = page.texts.consent
+        sign_up = WebSignUp(
+            phone=parse_joining_phone(typed, self._country),
+            program_id=page.program.id,
+            language=page.texts.language,
+            wording=Wording(consent.id, consent.version, consent.text),
+            source_ip_hash=context.keyring.hash_newest("join:" + client_address(request)).value,
+        )
+        return join_by_web(context, sign_up, self._runtime.clock())
+
+    def _find_problem(self, page: _Page, typed: str) -> _Filled | None:
+        lines = page.texts.lines
+        if not _is_own_form() or request.form.get("seen") != _fingerprint(page.texts):
+            return _Filled(typed, lines["error_expired"], "form")
+        try:
+            parse_joining_phone(typed, self._country)
+        except InvalidPhoneError:
+            return _Filled(typed, lines["error_phone"], "phone", request.form.get("consent") == "yes")
+        if request.form.get("consent") != "yes":
+            return _Filled(typed, lines["error_consent"], "consent")
+        return None
+
+    def _find_page(self, program_id: str) -> _Page | None:
+        with self._runtime.database.read() as session:
+            program = list_programs(session).get(program_id)
+        if program is None:
+            return None
+        return _Page(program, self._fill(frequency_of(program, _language()), program.name))
+
+    def _unknown(self) -> Response:
+        return _render("join/problem.html", 404, page=None, texts=self._fill("", ""), problem="unknown")
+
+    def _fill(self, frequency: str, program: str) -> PageTexts:
+        texts = self._texts[_language()]
+        common = self._runtime.context.common_fields(self._country)
+        named = {
+            "org_hours": self._runtime.settings.org_hours.replace("-", _NO_BREAK_HYPHEN).replace(
+                " ", _NO_BREAK_SPACE
+            ),
+            "country": texts.lines[f"country_{self._country}"],
+            "example": _EXAMPLES[self._country],
+            "frequency": frequency,
+            "program": program,
+        }
+        return texts.fill(common | named)
+
+    def _show_form(self, page: _Page, filled: _Filled, status: int = 200) -> Response:
+        other = next(name for name in LANGUAGES if name != page.texts.language)
+        values = {"page": page, "texts": page.texts, "filled": filled, "other": other}
+        values["seen"] = _fingerprint(page.texts)
+        return _render("join/form.html", status, csrf_token=generate_csrf(), **values)
+
+
+def client_address(received: Request) -> str:
+    """The visitor's address, for counting only; of IPv6 the /64, because a household owns all of it.
+
+    Directly behind a proxy (a private peer address) the last forwarded entry is the one that the proxy itself
+    wrote; from a public peer the header could be anybody's invention and is ignored.
+    """
+    peer = _parse_address(received.remote_addr or "")
+    forwarded = received.headers.get("X-Forwarded-For", "").rpartition(",")[2]
+    if peer is not None and forwarded and any(peer in network for network in _PROXY_NETWORKS):
+        peer = _parse_address(forwarded) or peer
+    if peer is None:
+        return "unknown"
+    if isinstance(peer, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((peer, 64), strict=False))
+    return str(peer)
+
+
+def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+def _language() -> str:
+    asked = request.args.get("lang") or request.accept_languages.best_match(LANGUAGES)
+    return asked if asked in LANGUAGES else LANGUAGES[0]
+
+
+def _fingerprint(texts: PageTexts) -> str:
+    """Which words the visitor saw: a form from before an edit is shown anew, not accepted."""
+    return hashlib.sha256(texts.consent.text.encode()).hexdigest()[:16]
+
+
+def _is_own_form() -> bool:
+    try:
+        validate_csrf(request.form.get("csrf_token"), time_limit=FORM_OPEN_SECONDS)
+    except ValidationError:
+        return False
+    return True
+
+
+def _render(template: str, status: int, **values: object) -> Response:
+    response = make_response(render_template(template, **values), status)
+    response.headers["Vary"] = "Accept-Language, Cookie"
+    return response

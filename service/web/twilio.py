@@ -1,0 +1,71 @@
+"""The provider's webhooks: texts in, receipts, and the fallback that needs nothing of ours to work."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Blueprint, Response, request
+
+from service.domain.twiml import EMPTY_RESPONSE, TwimlText, build_twiml
+from service.gateways.sms.signature import SETTINGS_HEADER, SIGNATURE_HEADER
+from service.usecases.inbound.receive_text import IncomingText, receive_text
+from service.usecases.sending.receipts import Receipt, record_receipt
+from service.wiring import Runtime
+
+log = structlog.get_logger(__name__)
+
+
+def build_blueprint(runtime: Runtime) -> Blueprint:
+    """Routes under /twilio/. All answers are XML: anything else could reach a person as a text."""
+    blueprint = Blueprint("twilio", __name__, url_prefix="/twilio")
+    fault = runtime.context.catalog.get("reply/fault", "en")
+    fallback_answer = build_twiml([TwimlText(fault.body)])
+
+    def is_signed() -> bool:
+        query = request.query_string.decode("latin-1")
+        url = runtime.settings.public_url + request.path + (f"?{query}" if query else "")
+        return runtime.signatures.is_signed(
+            url,
+            request.form,
+            request.headers.get(SIGNATURE_HEADER, ""),
+            settings=request.headers.get(SETTINGS_HEADER, ""),
+        )
+
+    @blueprint.post("/inbound")
+    def inbound() -> Response:
+        if not is_signed():
+            log.warning("forged_webhook", route="inbound")
+            return _xml(EMPTY_RESPONSE, 403)
+        try:
+            answer = receive_text(runtime.context, IncomingText(request.form.to_dict()), runtime.clock())
+        except Exception as error:  # the provider retries on 503 and then asks the fallback address
+            log.error("inbound_not_stored", fault=type(error).__name__)
+            return _xml(EMPTY_RESPONSE, 503)
+        return _xml(answer)
+
+    @blueprint.post("/status")
+    def status() -> Response:
+        if not is_signed():
+            log.warning("forged_webhook", route="status")
+            return _xml(EMPTY_RESPONSE, 403)
+        receipt = Receipt(
+            reference=request.args.get("ref", "")[:64],
+            provider_message_id=request.form.get("MessageSid") or None,
+            status=(request.form.get("MessageStatus") or request.form.get("SmsStatus") or "").lower(),
+            error_code=_code(request.form.get("ErrorCode")),
+        )
+        record_receipt(runtime.context, receipt, runtime.clock())
+        return Response(status=204)
+
+    @blueprint.route("/fallback", methods=["GET", "POST"])
+    def fallback() -> Response:
+        return _xml(fallback_answer)
+
+    return blueprint
+
+
+def _xml(body: str, status: int = 200) -> Response:
+    return Response(body, status=status, content_type="text/xml; charset=utf-8")
+
+
+def _code(value: str | None) -> int | None:
+    return int(value) if value and value.isascii() and value.isdecimal() and len(value) < 9 else None

@@ -1,0 +1,94 @@
+"""The one place that picks implementations: settings in, a ready runtime out."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.catalog import Catalog, default_messages_path
+from service.config import ConfigError, Settings, TransportName
+from service.gateways.sms.protocol import SmsTransport
+from service.gateways.sms.signature import SignatureChecker
+from service.gateways.sms.simulator import SimulatedCarrier, SimulatorTransport
+from service.gateways.sms.twilio import TwilioAccount, TwilioTransport
+from service.store.clock import Clock, SimulatedClock, system_clock
+from service.store.database import Database
+from service.store.keyring import Keyring
+from service.usecases.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything a process works with. `carrier` and `simulator` exist only with TRANSPORT=simulator."""
+
+    context: Context
+    transport: SmsTransport
+    clock: Clock
+    signatures: SignatureChecker
+    carrier: SimulatedCarrier | None = None
+    simulator: SimulatorTransport | None = None
+
+    @property
+    def settings(self) -> Settings:
+        return self.context.settings
+
+    @property
+    def database(self) -> Database:
+        return self.context.database
+
+    def close(self) -> None:
+        """Let go of the provider's connections and the database."""
+        if isinstance(self.transport, TwilioTransport | SimulatorTransport):
+            self.transport.close()
+        self.database.dispose()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database with its keys."""
+    keyring = Keyring(
+        [key.get_secret_value() for key in settings.encryption_keys],
+        [key.get_secret_value() for key in settings.lookup_keys],
+    )
+    return Database(settings.database_url, keyring)
+
+
+def build_runtime(
+    settings: Settings, *, system: Clock = system_clock, messages: Path | None = None
+) -> Runtime:
+    """Put a process together. Raises ConfigError or CatalogError with one line; opens no connection yet."""
+    catalog = Catalog.load(messages or default_messages_path())
+    database = open_database(settings)
+    context = Context(database, catalog, settings)
+    if settings.transport is TransportName.TWILIO:
+        return Runtime(context, _twilio(settings), system, SignatureChecker(settings.auth_tokens))
+    token = simulator_token(settings)
+    simulator = SimulatorTransport(settings.public_url, token)
+    return Runtime(
+        context=context,
+        transport=simulator,
+        simulator=simulator,
+        clock=SimulatedClock(database, system),
+        signatures=SignatureChecker((*settings.auth_tokens, token)),
+        carrier=SimulatedCarrier(settings.public_url, token),
+    )
+
+
+def simulator_token(settings: Settings) -> str:
+    """What the simulated provider signs with: derived from SECRET_KEY, so that all processes agree."""
+    secret = settings.secret_key.get_secret_value().encode()
+    return hmac.new(secret, b"simulated provider", hashlib.sha256).hexdigest()
+
+
+def _twilio(settings: Settings) -> TwilioTransport:
+    if not settings.auth_tokens:
+        raise ConfigError("TWILIO_AUTH_TOKEN is missing")
+    account = TwilioAccount(
+        account_sid=settings.twilio_account_sid,
+        auth_token=settings.auth_tokens[0],
+        messaging_service_sid=settings.twilio_messaging_service_sid,
+        from_number=settings.twilio_from,
+        api_url=settings.twilio_api_url,
+    )
+    return TwilioTransport(account)

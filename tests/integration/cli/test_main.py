@@ -1,0 +1,108 @@
+"""The command line as a whole: one line for what is wrong, nothing done, no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from service.cli.main import main
+from service.cli.output import OneLineGroup
+from tests.conftest import KEYS
+from tests.integration.cli.conftest import Cli
+
+COMMANDS = {
+    "db",
+    "demo",
+    "doctor",
+    "init",
+    "keys",
+    "live",
+    "meetings",
+    "messages",
+    "participants",
+    "staff",
+    "tasks",
+    "web",
+    "why",
+    "worker",
+}
+
+
+def test_the_help_lists_every_command_and_needs_no_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = CliRunner().invoke(main, ["--help"])
+
+    assert result.exit_code == 0
+    assert set(main.commands) >= COMMANDS
+    assert list(tmp_path.iterdir()) == []
+
+
+READERS = [
+    pytest.param(["staff", "list"], id="staff list"),
+    pytest.param(["tasks", "list"], id="tasks list"),
+    pytest.param(["live", "status"], id="live status"),
+    pytest.param(["meetings", "list"], id="meetings list"),
+    pytest.param(["participants", "show", "+12025550111"], id="participants show"),
+    pytest.param(["participants", "erase", "+12025550111", "--yes"], id="participants erase"),
+    pytest.param(["keys", "rotate"], id="keys rotate"),
+    pytest.param(["why", "1"], id="why"),
+]
+
+
+@pytest.mark.parametrize("arguments", READERS)
+def test_a_database_that_is_not_migrated_is_refused_in_one_line(
+    tmp_path: Path, environment: Callable[..., None], arguments: list[str]
+) -> None:
+    environment(**KEYS, database_url=f"sqlite:///{tmp_path / 'new.db'}")
+
+    result = CliRunner().invoke(main, arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr == "the database is not migrated; run `aftercare db upgrade`\n"
+
+
+WRONG_SETTINGS = [
+    pytest.param({"SECRET_KEY": ""}, "SECRET_KEY", id="no secret"),
+    pytest.param({"ENCRYPTION_KEYS": "short"}, "ENCRYPTION_KEYS", id="no Fernet key"),
+    pytest.param({"DATABASE_URL": "mysql://x"}, "DATABASE_URL", id="another database"),
+    pytest.param({"ORG_TIMEZONE": "Mars/Base"}, "ORG_TIMEZONE", id="no such zone"),
+    pytest.param({"DATABASE_URL": "postgresql+psycopg://127.0.0.1:1/x"}, "DATABASE_URL", id="nobody there"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "named"), WRONG_SETTINGS)
+def test_a_wrong_setting_is_named_in_one_line(
+    cli: Cli, environment: Callable[..., None], wrong: dict[str, str], named: str
+) -> None:
+    environment(**wrong)
+
+    assert named in cli.refusal("staff", "list")
+
+
+def test_an_unexpected_fault_tells_its_place_and_never_what_was_typed() -> None:
+    @click.group(cls=OneLineGroup)
+    def group() -> None: ...
+
+    @group.command()
+    def fail() -> None:
+        raise ValueError("somebody at +12025550111")
+
+    result = CliRunner().invoke(group, ["fail"])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("unexpected fault: ValueError in fail, line ")
+    assert "5550111" not in result.output
+
+
+def test_a_number_that_cannot_be_read_is_one_line_without_it(cli: Cli) -> None:
+    line = cli.refusal("participants", "show", "12345")
+
+    assert line.startswith("PHONE: ")
+    assert "12345" not in line

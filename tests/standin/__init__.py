@@ -1,0 +1,29 @@
+"""A stand-in for the provider: its REST API over real HTTP on loopback, its receipts and its webhooks."""
+
+from tests.standin.faults import (
+    Fault,
+    On,
+    accept_then_timeout,
+    garbage,
+    reset_after_accept,
+    reset_before,
+    slow,
+    status,
+)
+from tests.standin.messages import AcceptedText
+from tests.standin.server import TwilioStandin
+from tests.standin.webhooks import InboundAnswer
+
+__all__ = [
+    "AcceptedText",
+    "Fault",
+    "InboundAnswer",
+    "On",
+    "TwilioStandin",
+    "accept_then_timeout",
+    "garbage",
+    "reset_after_accept",
+    "reset_before",
+    "slow",
+    "status",
+]
