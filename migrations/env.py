@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from service.config import load_settings
 from service.store.schema import METADATA
-from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant
+from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant, Word
 from service.wiring import open_database
 
 
@@ -22,6 +22,8 @@ def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal
         return "sa.Text()"
     if isinstance(item, UtcInstant):
         return "sa.DateTime(timezone=True)"
+    if isinstance(item, Word):
+        return f"sa.String(length={item.length})"
     if item is BigId:
         return 'sa.BigInteger().with_variant(sa.Integer(), "sqlite")'
     return False

@@ -116,9 +116,6 @@ def _migrate(url: str, keyring: Keyring, catalog: Catalog) -> None:
     upgrade(database)
     with database.begin() as session:
         sync_programs(session, catalog, NOW)
-    if database.is_sqlite:
-        with database.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.dispose()
 
 

@@ -88,8 +88,7 @@ def occurrences_between(
     Half-open, so that neighboring spans neither miss a meeting nor see it twice.
     """
     on = _first_date(weekday, after)
-    # A wall clock is less than a day away from UTC, and a gap or an overlap less than another.
-    last = before.astimezone(UTC).date() + 2 * _DAY
+    last = before.astimezone(UTC).date() + _DAY
     found = []
     while on <= last:
         start = to_utc(on, starts_at, zone)
@@ -108,8 +107,11 @@ def next_occurrence(weekday: int, starts_at: time, zone: ZoneInfo, after: dateti
 
 
 def _first_date(weekday: int, after: datetime) -> date:
-    """A date of that weekday early enough that no start at or after `after` has an earlier one."""
-    earliest = after.astimezone(UTC).date() - 2 * _DAY
+    """The first date of that weekday on which a start at or after `after` may fall.
+
+    A wall clock is less than a day away from UTC, so that its date is at most the one before or after.
+    """
+    earliest = after.astimezone(UTC).date() - _DAY
     return earliest + timedelta(days=(weekday - earliest.isoweekday()) % 7)
 
 
@@ -149,17 +151,19 @@ def plan_reminder(
     if not zones:
         raise WindowError("a reminder needs at least one time zone")
     latest = starts_at - SHORTEST_NOTICE
+    if now > latest:
+        return NoReminder(NoReminderReason.BEGUN if now >= starts_at else NoReminderReason.TOO_LATE)
     day_before = start_of_day(local_date(starts_at, zones[0]) - _DAY, zones[0])
     wanted = max(min(starts_at - offset, latest), day_before)
     send_at = last_open(wanted, window, zones, day_before)
     if send_at is None:
         # A day ahead of an early meeting would become two days ahead, for which the texts have no word.
         send_at = _find_open(wanted, latest, window, zones)
-    if send_at is None and now < wanted:
+    if send_at is None:
         return NoReminder(NoReminderReason.NO_PERMITTED_MOMENT)
-    if send_at is None or send_at < now:
-        return _remind_now(starts_at, window, zones, now)
-    return ReminderPlan(send_at, starts_at.astimezone(UTC))
+    if send_at < now and not is_open(now, window, zones):
+        return NoReminder(NoReminderReason.QUIET_HOURS)
+    return ReminderPlan(max(send_at, now).astimezone(UTC), starts_at.astimezone(UTC))
 
 
 def _find_open(
@@ -170,18 +174,6 @@ def _find_open(
     except WindowError:
         return None
     return moment if moment <= not_after else None
-
-
-def _remind_now(
-    starts_at: datetime, window: SendingWindow, zones: Sequence[ZoneInfo], now: datetime
-) -> ReminderPlan | NoReminder:
-    if now >= starts_at:
-        return NoReminder(NoReminderReason.BEGUN)
-    if now > starts_at - SHORTEST_NOTICE:
-        return NoReminder(NoReminderReason.TOO_LATE)
-    if not is_open(now, window, zones):
-        return NoReminder(NoReminderReason.QUIET_HOURS)
-    return ReminderPlan(now.astimezone(UTC), starts_at.astimezone(UTC))
 
 
 def day_word(now: datetime, starts_at: datetime, zone: ZoneInfo) -> Literal["today", "tomorrow"] | None:

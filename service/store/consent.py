@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service.domain.phone import PhoneNumber
 from service.store.base import Base
 from service.store.keyring import Keyring
-from service.store.types import BigId, UtcInstant
+from service.store.types import BigId, UtcInstant, Word
 
 
 class ConsentKind(StrEnum):
@@ -50,8 +50,8 @@ class ConsentEvent(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     participant_id: Mapped[int | None] = mapped_column(ForeignKey("participants.id"), index=True)
     suppression_id: Mapped[int | None] = mapped_column(ForeignKey("suppressions.id"), index=True)
-    kind: Mapped[ConsentKind] = mapped_column(String(12))
-    channel: Mapped[ConsentChannel] = mapped_column(String(12))
+    kind: Mapped[ConsentKind] = mapped_column(Word(ConsentKind, 12))
+    channel: Mapped[ConsentChannel] = mapped_column(Word(ConsentChannel, 12))
     actor: Mapped[str] = mapped_column(String(120))
     source_id: Mapped[str] = mapped_column(String(200))
     program_id: Mapped[str | None] = mapped_column(String(40))

@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, ForeignKey, Index, String, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.store.base import Base
-from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant
+from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant, Word
 
 
 class InboundMessage(Base):
@@ -67,7 +67,7 @@ class Task(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
-    kind: Mapped[TaskKind] = mapped_column(String(24))
+    kind: Mapped[TaskKind] = mapped_column(Word(TaskKind, 24))
     participant_id: Mapped[int | None] = mapped_column(ForeignKey("participants.id"), index=True)
     inbound_id: Mapped[int | None] = mapped_column(ForeignKey("inbound_messages.id"))
     message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.domain.delivery import MessageState
 from service.domain.kinds import MessageKind
 from service.store.base import Base
-from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant
+from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant, Word
 
 
 class Message(Base):
@@ -63,7 +63,7 @@ class Message(Base):
     dedupe_key: Mapped[str] = mapped_column(String(160))
     source: Mapped[str] = mapped_column(String(40))
     source_version: Mapped[int] = mapped_column(Integer, default=1)
-    kind: Mapped[MessageKind] = mapped_column(String(24))
+    kind: Mapped[MessageKind] = mapped_column(Word(MessageKind, 24))
     lane: Mapped[int] = mapped_column(SmallInteger)
     text_id: Mapped[str] = mapped_column(String(80))
     text_version: Mapped[int | None] = mapped_column(Integer)
@@ -76,7 +76,7 @@ class Message(Base):
     send_after: Mapped[datetime] = mapped_column(UtcInstant)
     send_before: Mapped[datetime] = mapped_column(UtcInstant)
     due_at: Mapped[datetime] = mapped_column(UtcInstant)
-    state: Mapped[MessageState] = mapped_column(String(12))
+    state: Mapped[MessageState] = mapped_column(Word(MessageState, 12))
     reason: Mapped[str | None] = mapped_column(String(40))
     claim_token: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None] = mapped_column(UtcInstant)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service.domain.phone import PhoneNumber
 from service.store.base import Base
 from service.store.keyring import Keyring
-from service.store.types import BigId, EncryptedText, UtcInstant
+from service.store.types import BigId, EncryptedText, UtcInstant, Word
 
 
 class ParticipantStatus(StrEnum):
@@ -55,7 +55,7 @@ class Participant(Base):
     phone_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     phone_key_id: Mapped[str | None] = mapped_column(String(12))
     name: Mapped[str | None] = mapped_column(EncryptedText)
-    status: Mapped[ParticipantStatus] = mapped_column(String(12))
+    status: Mapped[ParticipantStatus] = mapped_column(Word(ParticipantStatus, 12))
     timezone: Mapped[str] = mapped_column(String(64))
     zone_is_confirmed: Mapped[bool] = mapped_column(Boolean, default=False)
     area_timezones: Mapped[str] = mapped_column(String(255), default="")
@@ -92,7 +92,7 @@ class Enrollment(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     participant_id: Mapped[int] = mapped_column(ForeignKey("participants.id"), index=True)
     program_id: Mapped[str] = mapped_column(String(40))
-    status: Mapped[EnrollmentStatus] = mapped_column(String(12))
+    status: Mapped[EnrollmentStatus] = mapped_column(Word(EnrollmentStatus, 12))
     discharge_on: Mapped[date | None] = mapped_column(Date)
     anchor_on: Mapped[date | None] = mapped_column(Date)
     started_on: Mapped[date | None] = mapped_column(Date)

@@ -11,7 +11,7 @@ from sqlalchemy import JSON, Boolean, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.store.base import Base
-from service.store.types import BigId, EncryptedText, UtcInstant
+from service.store.types import BigId, EncryptedText, UtcInstant, Word
 
 
 class StaffRole(StrEnum):
@@ -28,7 +28,7 @@ class Staff(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     email: Mapped[str] = mapped_column(String(255), unique=True)
-    role: Mapped[StaffRole] = mapped_column(String(16))
+    role: Mapped[StaffRole] = mapped_column(Word(StaffRole, 16))
     password_hash: Mapped[str] = mapped_column(String(255))
     phone: Mapped[str | None] = mapped_column(EncryptedText)
     phone_hash: Mapped[str | None] = mapped_column(String(64), index=True)

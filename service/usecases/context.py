@@ -29,15 +29,23 @@ class Context:
         return f"{self.settings.public_url}/twilio/status?ref={reference}"
 
     def common_fields(self, country: str) -> dict[str, str]:
-        """Placeholders every text may use: who we are, and the hotlines of the person's country."""
+        """Placeholders every text may use: who we are, and the hotlines of the person's country.
+
+        A country without lines of its own (a territory that has the same ones) gets those of ours.
+        """
         hotlines = self.catalog.hotlines
+        numbers = {
+            kind: _number(
+                find_hotline(hotlines, country, kind)
+                or find_hotline(hotlines, self.settings.org_country, kind)
+            )
+            for kind in ("emergency", "crisis", "treatment")
+        }
         return {
             "org": self.settings.org_name,
             "org_phone": self.settings.org_phone,
             "org_hours": self.settings.org_hours,
-            "emergency": _number(find_hotline(hotlines, country, "emergency")),
-            "crisis": _number(find_hotline(hotlines, country, "crisis")),
-            "treatment": _number(find_hotline(hotlines, country, "treatment")),
+            **numbers,
         }
 
 

@@ -47,7 +47,7 @@ def connect(host: str, port: int, *, allow_private: bool, seconds_left: Callable
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet: not private, loopback, link-local or reserved.
 
-    An IPv6 address that carries an IPv4 one is judged by that; tunnels (6to4, Teredo) are not public.
+    An IPv6 address that carries an IPv4 one is judged by that; one that leads through a tunnel is not public.
     """
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
@@ -55,6 +55,6 @@ def is_public(address: str) -> bool:
             return is_public(str(ip.ipv4_mapped))
         if ip in _NAT64:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-        if ip.sixtofour is not None or ip.teredo is not None:
+        if ip.sixtofour is not None:
             return False
     return ip.is_global and not ip.is_multicast

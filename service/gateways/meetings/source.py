@@ -33,6 +33,7 @@ MAX_REDIRECTS: Final = 3
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PORTS: Final = {"http": 80, "https": 443}
+_UNQUOTED: Final = "/%:?@[]!$&'()*+,;=~"
 _CHUNK: Final = 65_536
 
 
@@ -161,6 +162,7 @@ def _open(parts: SplitResult, limits: _Limits) -> Iterator[HTTPResponse]:
             _secure(sock, parts) as stream,
         ):
             connection = HTTPConnection(parts.hostname or "", _port(parts))
+            connection.default_port = _PORTS[parts.scheme]
             connection.sock = stream
             connection.request("GET", _target(parts), headers=_headers(parts))
             with connection.getresponse() as response:
@@ -209,8 +211,8 @@ def _port(parts: SplitResult) -> int:
 
 
 def _target(parts: SplitResult) -> str:
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
-    return f"{path}?{quote(parts.query, safe='/%:@!$&()*+,;=~?')}" if parts.query else path
+    path, query = quote(parts.path or "/", safe=_UNQUOTED), quote(parts.query, safe=_UNQUOTED)
+    return f"{path}?{query}" if query else path
 
 
 def _headers(parts: SplitResult) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import PurePath
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from service.domain.local_time import get_zone
 from service.gateways.meetings.bmlt import read_bmlt
@@ -65,16 +65,26 @@ def is_own_network(source: str) -> bool:
 
     A public address stays barred from leading in there by a redirect.
     """
-    host = urlsplit(source).hostname or ""
+    parts = _split(source)
+    host = (parts.hostname or "") if parts else ""
     try:
         return not ip_address(host).is_global
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def _split(source: str) -> SplitResult | None:
+    """The parts of a web address; None for a file, and for what only looks like an address."""
+    try:
+        parts = urlsplit(source)
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") else None
+
+
 def name_source(source: str) -> str:
     """A name for a source that has none: the file, or the address without its query, which may hold a key."""
-    parts = urlsplit(source)
-    if parts.scheme in ("http", "https"):
+    parts = _split(source)
+    if parts is not None:
         return f"{parts.hostname or ''}{parts.path}"[:255]
     return PurePath(source).name[:255]

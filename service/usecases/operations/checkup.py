@@ -109,9 +109,7 @@ def _block(context: Context, now: datetime) -> Finding:
 def _hotlines(context: Context, now: datetime) -> Finding:
     stale = stale_lines(context.catalog.hotlines, now.date(), HOTLINE_WARN_AFTER_DAYS)
     if stale:
-        return Finding(
-            "hotlines", "warning", f"{len(stale)} not verified for {HOTLINE_WARN_AFTER_DAYS} days"
-        )
+        return Finding("hotlines", "warning", f"{len(stale)} not verified for {HOTLINE_WARN_AFTER_DAYS} days")
     return Finding("hotlines", "ok", "all verified lately")
 
 

@@ -87,5 +87,7 @@ def _add_meeting(session: Session, participant: Participant, now: datetime) -> N
     session.add(meeting)
     session.flush()
     session.add(
-        ChosenMeeting(participant_id=participant.id, meeting_id=meeting.id, label="our circle", created_at=now)
+        ChosenMeeting(
+            participant_id=participant.id, meeting_id=meeting.id, label="our circle", created_at=now
+        )
     )

@@ -113,12 +113,19 @@ def test_what_cannot_be_read_is_told_in_one_line_and_changes_nothing(
         assert session.scalars(select(AuditEvent)).all() == []
 
 
-def test_a_file_that_is_not_there_is_told_in_one_line(cli: Cli) -> None:
-    line = cli.refusal(
-        "meetings", "import", "nowhere.json", "--format", "bmlt", "--timezone", "America/New_York"
-    )
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        pytest.param("nowhere.json", "nowhere.json", id="no such file"),
+        pytest.param("http://127.0.0.1:1/list", "127.0.0.1", id="nobody listens"),
+        pytest.param("http://[broken/list", "not a web address", id="no address"),
+        pytest.param("ftp://127.0.0.1/list", "http", id="another protocol"),
+    ],
+)
+def test_a_source_that_cannot_be_had_is_told_in_one_line(cli: Cli, source: str, expected: str) -> None:
+    line = cli.refusal("meetings", "import", source, "--format", "bmlt", "--timezone", "America/New_York")
 
-    assert "nowhere.json" in line
+    assert expected in line
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,32 @@ def test_a_span_holds_its_beginning_and_not_its_end(after: str, before: str, cou
     assert len(found) == count, reason
 
 
+@pytest.mark.parametrize(
+    ("zone", "on", "reason"),
+    [
+        ("Pacific/Kiritimati", "2026-11-24", "14 hours ahead of UTC: the date has begun there"),
+        ("Pacific/Pago_Pago", "2026-11-24", "11 hours behind"),
+        ("America/Toronto", "2026-11-01", "the day of an overlap"),
+    ],
+)
+def test_the_shortest_span_holds_the_meeting_wherever_it_is(zone: str, on: str, reason: str) -> None:
+    day = date.fromisoformat(on)
+    for starts_at in (time(0), time(0, 30), time(23, 59)):
+        start = occurrence_on(day.isoweekday(), starts_at, ZoneInfo(zone), day)
+        assert start is not None
+        moment = timedelta(microseconds=1)
+
+        found = occurrences_between(day.isoweekday(), starts_at, ZoneInfo(zone), start, start + moment)
+
+        assert found == [start], reason
+
+
+def test_a_meeting_that_begins_right_now_is_the_next() -> None:
+    start = next_occurrence(MON, time(19), NEW_YORK, utc("2026-11-23"))
+
+    assert next_occurrence(MON, time(19), NEW_YORK, start) == start
+
+
 @given(weekdays, clocks, zones, instants, st.timedeltas(timedelta(0), timedelta(days=20)))
 def test_a_span_holds_exactly_the_meetings_of_its_dates(
     weekday: int, starts_at: time, zone: ZoneInfo, after: datetime, length: timedelta

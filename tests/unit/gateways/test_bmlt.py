@@ -282,6 +282,7 @@ def test_a_row_that_is_none_is_left_out_and_named(row: Any) -> None:
         ({"time_zone": "America/Nowhere"}, "timezone"),
         ({"duration_time": "an hour"}, "duration"),
         ({"duration_time": "25:00:00"}, "duration"),
+        ({"duration_time": "01:30:00 or so"}, "duration"),
         ({"virtual_meeting_link": "javascript:alert(1)"}, "join_url"),
         ({"virtual_meeting_link": "ask us"}, "join_url"),
         ({"virtual_meeting_link": "https://[broken"}, "join_url"),
