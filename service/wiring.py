@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.catalog import Catalog, default_messages_path
+from service.catalog import default_messages_path, load_catalog
 from service.config import ConfigError, Settings, TransportName
 from service.gateways.sms.protocol import SmsTransport
 from service.gateways.sms.signature import SignatureChecker
@@ -58,7 +58,7 @@ def build_runtime(
     settings: Settings, *, system: Clock = system_clock, messages: Path | None = None
 ) -> Runtime:
     """Put a process together. Raises ConfigError or CatalogError with one line; opens no connection yet."""
-    catalog = Catalog.load(messages or default_messages_path())
+    catalog = load_catalog(messages or default_messages_path())
     database = open_database(settings)
     context = Context(database, catalog, settings)
     if settings.transport is TransportName.TWILIO:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from service.catalog import Catalog, default_messages_path
+from service.catalog import Catalog, default_messages_path, load_catalog
 from service.config import Settings, load_settings
 from service.store.database import Database
 from service.store.keyring import Keyring
@@ -82,7 +82,7 @@ def keyring() -> Keyring:
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
-    return Catalog.load(default_messages_path())
+    return load_catalog(default_messages_path())
 
 
 @pytest.fixture(scope="session")

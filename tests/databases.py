@@ -55,9 +55,7 @@ def open_postgres() -> Iterator[PostgresServer]:
     """A server for the length of the block. Raises NoPostgresError."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
-        url = make_url(given.replace("postgres://", "postgresql://", 1)).set(
-            drivername="postgresql+psycopg"
-        )
+        url = make_url(given.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg")
         yield PostgresServer(url)
         return
     binaries = _find_binaries()
@@ -108,7 +106,9 @@ def _started(binaries: Path) -> Iterator[URL]:
             f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off -c full_page_writes=off "
             "-c synchronous_commit=off -c max_connections=200 -c shared_buffers=64MB -c timezone=UTC"
         )
-        run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+        run(
+            str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start"
+        )
     except (subprocess.CalledProcessError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise NoPostgresError(f"the server in {binaries} did not start ({type(error).__name__})") from error

@@ -146,10 +146,11 @@ def _load_check_ins(root: Path, entries: Mapping[str, TextEntry]) -> dict[str, C
     for path in sorted((root / "check_ins").glob("*.yaml")):
         data = read_yaml(root, path)
         try:
-            check_in = check_in_from_data(without_lines(data))
+            check_in: CheckIn = check_in_from_data(without_lines(data))
         except (CheckInError, AttributeError) as error:
             raise fault(root, path, data, str(error)) from None
-        for text_id in sorted(check_in.text_ids() - set(entries)):
+        unknown = sorted(check_in.text_ids() - set(entries))
+        for text_id in unknown:
             raise fault(root, path, data, f"check-in {check_in.id}: there is no text {text_id}")
         check_ins[check_in.id] = check_in
     return check_ins
@@ -188,7 +189,8 @@ def _check_references(
     entries: Mapping[str, TextEntry],
     check_ins: Mapping[str, CheckIn],
 ) -> None:
-    texts = {text for step in (*program.steps, *program.weekly) for text in step.text_ids}
+    texts = {text for step in program.steps for text in step.text_ids}
+    texts |= {text for step in program.weekly for text in step.text_ids}
     asked = {step.check_in_id for step in program.steps if step.check_in_id}
     asked |= {check_in for step in program.weekly for check_in in step.check_in_ids}
     for text_id in sorted(texts - set(entries)):

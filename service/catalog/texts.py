@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from service.domain.check_ins import CheckIn
@@ -67,13 +66,6 @@ class Catalog:
     check_ins: Mapping[str, CheckIn]
     hotlines: tuple[Hotline, ...]
     keywords: KeywordTable
-
-    @classmethod
-    def load(cls, root: Path) -> Catalog:
-        """Load and check a messages folder. Raises CatalogError with one line."""
-        from service.catalog.loading import load_catalog
-
-        return load_catalog(root)
 
     def get(self, text_id: str, language: str, *, plain: bool = False) -> Text:
         """A text in a language; English and discreet wording where there is no other. Raises KeyError."""

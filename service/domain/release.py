@@ -27,8 +27,9 @@ MAX_VALIDITY_SECONDS = 36_000
 class ReleaseFacts:
     """Everything the decision needs, read in the transaction that lets the text go.
 
-    `blocked` names why unprompted texts are stopped for everybody (a switch, a lapse), `is_reachable_in_trial`
-    whether trial mode may text this number, `open_question_until` when the person's one open question ends.
+    `blocked` names why unprompted texts are stopped for everybody (a switch, a lapse),
+    `is_reachable_in_trial` whether trial mode may text this number,
+    `open_question_until` when the person's one open question ends.
     """
 
     kind: MessageKind

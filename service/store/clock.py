@@ -35,7 +35,7 @@ class SimulatedClock:
             return self._system() + _offset(session)
 
     def advance_to(self, instant: datetime) -> datetime:
-        """Move the shared clock forward to `instant` (aware UTC). Raises ClockError if that is in the past."""
+        """Move the shared clock forward to `instant` (aware UTC). Raises ClockError for the past."""
         with self._database.begin() as session:
             now = self._system()
             offset = instant - now

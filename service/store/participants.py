@@ -36,7 +36,9 @@ class Participant(Base):
     """Somebody we may text, or were asked not to. Everything that names them is encrypted.
 
     `next_plan_at` is when this person's next day with anything to say should be planned: the one indexed
-    column the planner looks at; `planned_through` the last local date it planned. `zone_is_confirmed` is False until somebody told us the zone: until then
+    column the planner looks at; `planned_through` the last local date it
+    planned. `zone_is_confirmed` is False
+    until somebody told us the zone: until then
     texts must fit the hours of `timezone` and of `area_timezones` (a comma-separated list) alike.
     """
 

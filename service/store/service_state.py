@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import JSON, Integer, String, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -94,7 +94,7 @@ def record_key_use(session: Session, key_id: str, now: datetime) -> None:
 
 def count_recent(session: Session, subject_hash: str, since: datetime) -> int:
     query = select(func.count()).where(Throttle.subject_hash == subject_hash, Throttle.at >= since)
-    return cast(int, session.execute(query).scalar_one())
+    return session.execute(query).scalar_one()
 
 
 def record_use(session: Session, subject_hash: str, now: datetime) -> None:

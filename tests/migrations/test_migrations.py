@@ -81,7 +81,8 @@ def test_a_record_can_be_trusted_because_nobody_can_change_it(
     database: Database, table: str, statement: str
 ) -> None:
     rows = {
-        "consent_events": "INSERT INTO consent_events (kind, channel, actor, source_id, expressed_at, recorded_at)"
+        "consent_events": "INSERT INTO consent_events"
+        " (kind, channel, actor, source_id, expressed_at, recorded_at)"
         " VALUES ('asked', 'sms', 'x', 'x', '2026-11-20 00:00:00', '2026-11-20 00:00:00')",
         "message_events": "",
         "audit_events": "INSERT INTO audit_events (at, actor, action)"

@@ -28,7 +28,8 @@ def answer_open_question(incoming: Incoming) -> Outcome | None:
     check_in = incoming.context.catalog.check_in(conversation.check_in_id)
     question = _find_question(check_in, conversation.question_id)
     if question is None or check_in.version != conversation.check_in_version:
-        return _close_outdated(incoming, conversation)
+        _close_outdated(incoming, conversation)
+        return None
     answer = read_answer(question, incoming.body)
     if isinstance(answer, Answered):
         return _accept(incoming, conversation, check_in, question, answer)

@@ -78,7 +78,7 @@ def start(incoming: Incoming) -> Outcome:
     facts = read_standing(participant, incoming.suppression)
     decision = decide_start(facts, has_profile=participant is not None and participant.erased_at is None)
     if decision is StartDecision.EXPLAIN_JOINING or participant is None:
-        lift_suppression(incoming.session, incoming.suppression, incoming.now)
+        lift_suppression(incoming.suppression, incoming.now)
         return Outcome("start", Reply(("reply/start-unknown",)))
     if decision is StartDecision.CONFIRM:
         return _confirm(incoming, participant)
@@ -98,7 +98,7 @@ def confirm_if_asked(incoming: Incoming) -> Outcome | None:
     return _confirm(incoming, participant)
 
 
-def say_yes(incoming: Incoming) -> Outcome:
+def say_yes(_incoming: Incoming) -> Outcome:
     """YES while nothing was asked."""
     return Outcome("yes", Reply(("reply/nothing-to-confirm",)))
 
@@ -175,7 +175,7 @@ def _welcome(incoming: Incoming, participant: Participant) -> Reply:
 
 def _reopen(incoming: Incoming, participant: Participant) -> Outcome:
     session, now = incoming.session, incoming.now
-    lift_suppression(session, incoming.suppression, now)
+    lift_suppression(incoming.suppression, now)
     enrollments = list_open_enrollments(session, participant.id)
     today = local_date(now, ZoneInfo(participant.timezone))
     for enrollment in enrollments:

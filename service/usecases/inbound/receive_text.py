@@ -68,7 +68,7 @@ class IncomingText:
 
 
 def receive_text(context: Context, text: IncomingText, now: datetime) -> str:
-    """Store and answer one text; returns the XML answer. Commits once. Safe to call again with the same text."""
+    """Store and answer one text; returns the XML answer. Commits once; a repeat changes nothing."""
     try:
         with context.database.begin() as session:
             earlier = find_inbound(session, text.provider_message_id)

@@ -92,7 +92,7 @@ def _tick(context: Context, now: datetime) -> Finding:
 def _overdue(context: Context, now: datetime) -> Finding:
     with context.database.read() as session:
         query = select(func.min(Message.due_at)).where(Message.state.in_(WAITING))
-        oldest = session.execute(query).scalar_one()
+        oldest: datetime | None = session.execute(query).scalar()
     if oldest is not None and now - oldest > timedelta(minutes=10):
         return Finding("due texts", "warning", f"oldest has been due since {oldest:%Y-%m-%d %H:%M} UTC")
     return Finding("due texts", "ok", "none overdue")

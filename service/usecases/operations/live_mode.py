@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.config import DEMO_ORG_NAME, OptOutMode, TransportName
+from service.config import DEMO_ORG_NAME, TransportName
+from service.domain.answering import OptOutMode
 from service.domain.hotlines import stale_lines
 from service.store.service_state import find_setting, list_missing_key_ids, set_setting
 from service.store.staff import AuditEvent
@@ -71,7 +72,7 @@ def list_checks(context: Context, now: datetime) -> list[GoLiveCheck]:
 def go_live(
     context: Context, by: str, now: datetime, *, force: bool = False, confirmed: frozenset[str] = frozenset()
 ) -> list[GoLiveCheck]:
-    """Leave trial mode. Returns what was skipped under `force`; raises NotReadyError otherwise. Commits once."""
+    """Leave trial mode. Returns what `force` skipped; raises NotReadyError otherwise. Commits once."""
     problems = [c for c in list_checks(context, now) if c.problem and c.name not in confirmed]
     if problems and not force:
         raise NotReadyError(problems)

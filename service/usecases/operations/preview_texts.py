@@ -26,7 +26,10 @@ def preview_text(context: Context, text_id: str, language: str, *, is_plain: boo
         text = context.catalog.get(text_id, language, plain=is_plain)
     except LookupError:
         raise NoTextError(text_id) from None
-    body = render(text.body, context.common_fields(context.settings.org_country) | dict(text.fields))
+    body = render(
+        text.body,
+        context.common_fields(context.settings.org_country) | dict(context.catalog.entries[text_id].fields),
+    )
     count = count_segments(body)
     return {
         "id": text_id,
@@ -48,6 +51,6 @@ def list_warnings(catalog: Catalog, now: datetime) -> list[dict[str, str]]:
         problem = f"{len(unsigned)} texts have no clinical review: {', '.join(sorted(unsigned)[:5])}, ..."
         warnings.append({"check": "unsigned", "problem": problem})
     for line in stale_lines(catalog.hotlines, now.date(), HOTLINES_GOOD_FOR_DAYS):
-        problem = f"{line.country} {line.id}: not verified for {HOTLINES_GOOD_FOR_DAYS} days"
+        problem = f"{line.country} {line.name}: not verified for {HOTLINES_GOOD_FOR_DAYS} days"
         warnings.append({"check": "hotline", "problem": problem})
     return warnings

@@ -288,7 +288,7 @@ def _suppress(
     return suppression
 
 
-def lift_suppression(session: Session, suppression: Suppression | None, now: datetime) -> None:
+def lift_suppression(suppression: Suppression | None, now: datetime) -> None:
     """Reopen a number: only after START words or a newer documented opt-in."""
     if suppression is not None and suppression.lifted_at is None:
         suppression.lifted_at = now

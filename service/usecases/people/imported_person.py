@@ -201,7 +201,7 @@ def _reopen(run: ImportRun, session: Session, participant: Participant, case: Ro
     """Lift a suppression that is older than the consent, and keep the proof of why."""
     if not is_suppressed(case.suppression):
         return
-    lift_suppression(session, case.suppression, run.now)
+    lift_suppression(case.suppression, run.now)
     if participant.status == ParticipantStatus.OPTED_OUT:
         participant.status = ParticipantStatus.LISTED
     record_consent_event(

@@ -31,9 +31,14 @@ LOOK_UP_AFTER = timedelta(minutes=15)
 class SentText(Protocol):
     """What is needed to find the row again."""
 
-    message_id: int
-    attempt_id: int
-    claim_token: str
+    @property
+    def message_id(self) -> int: ...
+
+    @property
+    def attempt_id(self) -> int: ...
+
+    @property
+    def claim_token(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

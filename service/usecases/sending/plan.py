@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -43,6 +43,8 @@ from service.usecases.sending.candidates import (
 )
 
 BATCH = 500
+_PARTICIPANTS = cast(Table, Participant.__table__)
+_MESSAGES = cast(Table, Message.__table__)
 MAX_DAYS_BACK = 31
 _COUNTED = frozenset(
     {MessageState.PLANNED, MessageState.HELD, MessageState.CLAIMED, MessageState.SENDING}
@@ -100,8 +102,8 @@ def _plan_batch(session: Session, now: datetime, size: int, counts: PlanCounts) 
         _complete_enrollments(session, person, programs, through)
     _insert(session, rows)
     session.execute(
-        update(Participant.__table__)
-        .where(Participant.__table__.c.id == bindparam("b_id"))
+        update(_PARTICIPANTS)
+        .where(_PARTICIPANTS.c.id == bindparam("b_id"))
         .values(planned_through=bindparam("b_through"), next_plan_at=bindparam("b_next")),
         moves,
     )
@@ -169,16 +171,16 @@ def _load_sources(session: Session, people: dict[int, DuePerson]) -> None:
         .join(Meeting, Meeting.id == ChosenMeeting.meeting_id)
         .where(ChosenMeeting.participant_id.in_(people), ChosenMeeting.ended_at.is_(None))
     )
-    for row in meetings:
-        people[row.participant_id].meetings.append(
+    for listed in meetings:
+        people[listed.participant_id].meetings.append(
             DueMeeting(
-                row.id,
-                row.version,
-                row.weekday,
-                row.starts_at,
-                row.timezone,
-                row.minutes_before,
-                row.created_at,
+                listed.id,
+                listed.version,
+                listed.weekday,
+                listed.starts_at,
+                listed.timezone,
+                listed.minutes_before,
+                listed.created_at,
             )
         )
 
@@ -268,7 +270,7 @@ def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> None:
         return
     dialect = session.get_bind().dialect.name
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    session.execute(insert(Message.__table__).on_conflict_do_nothing(), rows)
+    session.execute(insert(_MESSAGES).on_conflict_do_nothing(), rows)
 
 
 def _complete_enrollments(

@@ -34,7 +34,7 @@ class Receipt:
 
 
 def record_receipt(context: Context, receipt: Receipt, now: datetime) -> bool:
-    """Apply one receipt; returns False when its reference is not ours. Commits once; repeats change nothing."""
+    """Apply one receipt; False when its reference is not ours. Commits once; repeats change nothing."""
     with context.database.begin() as session:
         found = session.execute(
             select(Attempt.id, Attempt.message_id, Message.participant_id)

@@ -1,4 +1,4 @@
-"""The transaction in which a text may leave: consent is read under lock, and whoever commits first decides."""
+"""The transaction in which a text may leave: consent is read under lock; who commits first decides."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ReadyText:
 def release_claimed(
     context: Context, claim_token: str, ids: Sequence[int], now: datetime, counts: Counter
 ) -> list[ReadyText]:
-    """Decide the claimed texts and commit those that may go. Locks people first, then messages, as STOP does."""
+    """Decide the claimed texts, commit those that may go. Locks people, then messages, as STOP does."""
     ready: list[ReadyText] = []
     with context.database.begin() as session:
         people, messages = _lock(session, claim_token, ids)

@@ -60,7 +60,7 @@ def render_message(
     if recipient is None:
         return RenderFault("erased", is_final=True)
     check_in = _find_check_in(context, message)
-    details = _details(context, session, message, person, programs, check_in, now)
+    details = _details(session, message, person, programs, check_in, now)
     if isinstance(details, RenderFault):
         return details
     text_id, extra = details
@@ -81,7 +81,6 @@ def _find_check_in(context: Context, message: Message) -> CheckIn | None:
 
 
 def _details(
-    context: Context,
     session: Session,
     message: Message,
     person: Participant | None,

@@ -198,6 +198,13 @@ REMINDERS = [
         id="an unconfirmed zone: open in both",
     ),
     pytest.param(
+        "2026-11-24 01:00",
+        NEW_YORK,
+        {"at": [NEW_YORK, LOS_ANGELES], "offset": DAY},
+        "2026-11-23 12:00",
+        id="an unconfirmed zone: tomorrow is the word of the first",
+    ),
+    pytest.param(
         "2026-11-24 07:00",
         NEW_YORK,
         {"offset": DAY},
