@@ -43,7 +43,9 @@ class Line:
         self.standin.flush()
         return [text["body"] for text in self.standin.accepted[before:]]
 
-    def pass_time(self, until: datetime, step: timedelta = timedelta(minutes=15)) -> list[tuple[datetime, str]]:
+    def pass_time(
+        self, until: datetime, step: timedelta = timedelta(minutes=15)
+    ) -> list[tuple[datetime, str]]:
         """Let the clock run with a worker at every step; returns what was sent and when."""
         sent = []
         while self.clock.at < until:
@@ -60,7 +62,7 @@ class Line:
 def running_line(database_url: str, clock: FakeClock, **settings: object) -> Iterator[Line]:
     """Serve the line on a free port, live, with receipts coming back by themselves."""
     with TwilioStandin(auto_receipts=True, clock=clock) as standin:
-        server = make_server("127.0.0.1", 0, lambda e, s: app(e, s), threaded=True)
+        server = make_server("127.0.0.1", 0, lambda environ, start: app(environ, start), threaded=True)
         url = f"http://127.0.0.1:{server.server_port}"
         runtime = build_runtime(
             make_settings(

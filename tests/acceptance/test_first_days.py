@@ -58,9 +58,7 @@ def _choose_meeting(line: Line, on: date, at: time) -> None:
         session.add(meeting)
         session.flush()
         session.add(
-            ChosenMeeting(
-                participant_id=person.id, meeting_id=meeting.id, label="our circle", created_at=now
-            )
+            ChosenMeeting(participant_id=person.id, meeting_id=meeting.id, label="our circle", created_at=now)
         )
         plan_from(person, now)
 
@@ -194,7 +192,10 @@ def test_odd_texts_are_stored_and_answered_sensibly(line: Line, fields: dict[str
 
 def test_a_forged_text_is_refused_and_nothing_is_stored(line: Line) -> None:
     answer = line.standin.text_in(
-        f"{line.url}/twilio/inbound", line.phone, "STOP", signed_url="https://elsewhere.invalid/twilio/inbound"
+        f"{line.url}/twilio/inbound",
+        line.phone,
+        "STOP",
+        signed_url="https://elsewhere.invalid/twilio/inbound",
     )
 
     assert answer.status == 403

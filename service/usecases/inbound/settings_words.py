@@ -95,8 +95,12 @@ def _record(incoming: Incoming, participant: Participant, kind: ConsentKind) -> 
     record_consent_event(incoming.session, kind, evidence, incoming.now, participant=participant)
 
 
+_PLAIN_VOWELS = str.maketrans("áíóúÁÍÓÚ", "aiouAIOU")
+"""These four are not in GSM-7: one of them would double the segments of the whole text."""
+
+
 def _day(instant: datetime, participant: Participant) -> str:
     on = local_date(instant, ZoneInfo(participant.timezone))
     return format_date(
         on, "EEE MMM d" if participant.language == "en" else "EEE d MMM", locale=participant.language
-    )
+    ).translate(_PLAIN_VOWELS)

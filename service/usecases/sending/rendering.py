@@ -44,6 +44,7 @@ class RenderFault:
 
 
 Fields = dict[str, str]
+NO_LABEL = "meeting/no-label"
 Details = tuple[str, Fields] | RenderFault
 
 
@@ -65,6 +66,8 @@ def render_message(
         return details
     text_id, extra = details
     language = person.language if person else "en"
+    if extra.get("label") == "":
+        extra["label"] = context.catalog.get(NO_LABEL, language).body
     country = person.country if person else context.settings.org_country
     try:
         text = context.catalog.get(text_id, language, plain=bool(person and person.wants_plain))
@@ -147,15 +150,15 @@ def _meeting_text(
     is_same_clock = (
         starts_at.astimezone(meeting_zone).utcoffset() == starts_at.astimezone(own_zone).utcoffset()
     )
-    day = day_word(now, starts_at, own_zone)
+    # The day and the hour must be of one clock, or midnight in New York is a day off in Los Angeles.
+    day = day_word(now, starts_at, own_zone if is_same_clock else meeting_zone)
     if day is None:
         return RenderFault("meeting_not_near", is_final=True)
     text_id = f"meeting/{day}" if is_same_clock else f"meeting/{day}-other-zone"
     local = starts_at.astimezone(meeting_zone)
-    label = chosen.label or ("your plan" if person.language == "en" else "su plan")
     fields = {
         "time": format_time(local, "short", locale=_locale(person)).replace("\u202f", " "),
-        "label": label,
+        "label": chosen.label or "",
         "name": meeting.name,
         "place": meeting.place or meeting.address or "",
         "zone": format_datetime(local, "v", tzinfo=meeting_zone, locale=_locale(person)),
