@@ -31,7 +31,9 @@ class Line:
 
     def text(self, body: str, **fields: str) -> list[str]:
         """Text the line; returns what is answered at once."""
-        answer = self.standin.text_in(f"{self.url}/twilio/inbound", self.phone, body, **fields)
+        answer = self.standin.text_in(
+            f"{self.url}/twilio/inbound", self.phone, body, None, is_answer_lost=False, **fields
+        )
         assert answer.status == 200
         self.standin.flush()
         return answer.texts

@@ -180,7 +180,9 @@ def test_free_text_is_for_a_human_and_gets_one_receipt_in_twelve_hours(line: Lin
     ],
 )
 def test_odd_texts_are_stored_and_answered_sensibly(line: Line, fields: dict[str, str], because: str) -> None:
-    answer = line.standin.text_in(f"{line.url}/twilio/inbound", line.phone, "", **fields)
+    answer = line.standin.text_in(
+        f"{line.url}/twilio/inbound", line.phone, "", None, is_answer_lost=False, **fields
+    )
 
     assert answer.status == 200, because
     with line.runtime.database.read() as session:
