@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
-from service.web import health, join, phone, twilio
+from service.web import health, join, metrics, phone, twilio
 from service.wiring import Runtime
 
 MAX_FORM_BYTES = 256 * 1024
@@ -33,6 +33,7 @@ def create_app(runtime: Runtime) -> Flask:
     app.url_map.strict_slashes = False
     app.register_blueprint(twilio.build_blueprint(runtime))
     app.register_blueprint(health.build_blueprint(runtime))
+    app.register_blueprint(metrics.build_blueprint(runtime))
     app.register_blueprint(join.build_blueprint(runtime))
     if runtime.carrier is not None:
         app.register_blueprint(phone.build_blueprint(runtime))

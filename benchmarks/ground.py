@@ -1,0 +1,97 @@
+"""A database of a given size to measure on, filled by SQL so that filling is not what takes the time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+from sqlalchemy.engine import make_url
+
+from service.catalog import default_messages_path, load_catalog
+from service.config import Settings, load_settings
+from service.store.database import Database
+from service.store.schema import upgrade
+from service.usecases.context import Context
+from service.usecases.operations.program_rows import sync_programs
+from service.wiring import open_database
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+KEYS = {
+    "secret_key": "benchmark-secret-key-0123456789",
+    "encryption_keys": Fernet.generate_key().decode(),
+    "lookup_keys": "benchmark-lookup-key-0123456789",
+}
+
+
+@contextmanager
+def fresh_database() -> Iterator[tuple[Context, str]]:
+    """An empty, migrated PostgreSQL database on the server of BENCH_DATABASE_URL, dropped at the end."""
+    server = make_url(
+        os.environ.get("BENCH_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1/postgres")
+    )
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    name = f"aftercare_bench_{os.getpid()}"
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    url = server.set(database=name).render_as_string(hide_password=False)
+    database: Database | None = None
+    try:
+        settings = bench_settings(url)
+        database = open_database(settings)
+        upgrade(database)
+        context = Context(database, load_catalog(default_messages_path()), settings)
+        with database.begin() as session:
+            sync_programs(session, context.catalog, NOW)
+        yield context, url
+    finally:
+        if database:
+            database.dispose()
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+        admin.dispose()
+
+
+def bench_settings(url: str, **changes: object) -> Settings:
+    values: dict[str, object] = {**KEYS, "database_url": url, "transport": "simulator"} | changes
+    return load_settings(_env_file=None, **values)
+
+
+def enroll(context: Context, people: int, due: int) -> None:
+    """Enroll `people` (numbers +1999, unassigned) in their ninth day of the program; `due` are due now."""
+    sealed = context.keyring.encrypt("+19990000000")
+    later = NOW + timedelta(days=1)
+    with context.database.begin() as session:
+        session.execute(
+            sa.text(
+                "INSERT INTO participants (phone, phone_hash, phone_key_id, status, timezone,"
+                " zone_is_confirmed, area_timezones, language, country, wants_plain, next_plan_at,"
+                " planned_through, created_at)"
+                " SELECT :sealed, md5(n::text) || md5((-n)::text), 'bench', 'active', 'America/New_York',"
+                " true, '', 'en', 'US', false, CASE WHEN n % :every = 0 THEN CAST(:now AS timestamptz)"
+                " ELSE CAST(:later AS timestamptz) END, :through, :now"
+                " FROM generate_series(1, :people) AS n"
+            ),
+            {
+                "sealed": sealed,
+                "every": people // due,
+                "now": NOW,
+                "later": later,
+                "through": NOW.date() - timedelta(days=1),
+                "people": people,
+            },
+        )
+        session.execute(
+            sa.text(
+                "INSERT INTO enrollments (participant_id, program_id, status, anchor_on, started_on,"
+                " started_at, version, created_at)"
+                " SELECT id, 'first-year', 'active', :anchor, :anchor, :started, 1, :started"
+                " FROM participants"
+            ),
+            {"anchor": NOW.date() - timedelta(days=9), "started": NOW - timedelta(days=9)},
+        )
+    with context.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")

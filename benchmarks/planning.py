@@ -1,0 +1,76 @@
+"""How fast due days are planned, against one APScheduler job per message; and whether size matters.
+
+python -m benchmarks.planning [--people 1000000] [--due 100000] [--skip-rival]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from datetime import timedelta
+
+from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import func, select
+
+from benchmarks.ground import NOW, enroll, fresh_database
+from service.store.messages import Message
+from service.usecases.sending.plan import plan_due
+
+
+def nothing() -> None:
+    """What the rival's jobs do."""
+
+
+def measure(people: int, due: int) -> tuple[float, int]:
+    """Rows planned a second, and how many rows."""
+    with fresh_database() as (context, _):
+        enroll(context, people, due)
+        started = time.perf_counter()
+        counts = plan_due(context, NOW)
+        seconds = time.perf_counter() - started
+        with context.database.read() as session:
+            rows = session.execute(select(func.count()).select_from(Message)).scalar_one()
+    assert counts.people == due, counts
+    assert rows >= due
+    return counts.people / seconds, rows
+
+
+def measure_rival(jobs: int = 3000) -> float:
+    """Jobs a second that APScheduler puts into a database-backed store, one a message."""
+    with tempfile.TemporaryDirectory() as folder:
+        scheduler = BackgroundScheduler(
+            jobstores={"default": SQLAlchemyJobStore(url=f"sqlite:///{folder}/jobs.db")}, timezone="UTC"
+        )
+        scheduler.start(paused=True)
+        started = time.perf_counter()
+        for number in range(jobs):
+            scheduler.add_job(nothing, "date", run_date=NOW + timedelta(days=3650, seconds=number))
+        seconds = time.perf_counter() - started
+        scheduler.shutdown()
+    return jobs / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--people", type=int, default=1_000_000)
+    parser.add_argument("--due", type=int, default=100_000)
+    parser.add_argument("--skip-rival", action="store_true")
+    options = parser.parse_args()
+    few, _ = measure(10_000, 10_000)
+    many, _ = measure(options.people, 10_000)
+    bulk, rows = measure(options.people, options.due)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"planned people/s: 10,000 of 10,000: {few:,.0f}; 10,000 of {options.people:,}: {many:,.0f}")
+    print(f"cost at {options.people:,} enrolled against 10,000: {few / many:.2f} times")
+    print(f"planned people/s: {options.due:,} of {options.people:,}: {bulk:,.0f} ({rows:,} rows)")
+    print(f"peak memory of this process: {memory:,.0f} MB")
+    if not options.skip_rival:
+        rival = measure_rival()
+        print(f"APScheduler, one stored job a message: {rival:,.0f}/s; ratio {bulk / rival:.1f}")
+
+
+if __name__ == "__main__":
+    main()

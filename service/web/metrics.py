@@ -1,0 +1,62 @@
+"""`/metrics` for Prometheus: with the bearer token, or from this machine when none is set."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from flask import Blueprint, Response, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from service.usecases.operations.measure import Measures, read_measures
+from service.wiring import Runtime
+
+
+def build_blueprint(runtime: Runtime) -> Blueprint:
+    """One route; every scrape reads the database, so any web process may answer it."""
+    blueprint = Blueprint("metrics", __name__)
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        if not _may_read(runtime):
+            return Response("not allowed\n", status=403, content_type="text/plain; charset=utf-8")
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Reading(read_measures(runtime.context, runtime.clock())))
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    return blueprint
+
+
+def _may_read(runtime: Runtime) -> bool:
+    token = runtime.settings.metrics_token
+    if token is not None:
+        given = request.headers.get("Authorization", "")
+        return hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode())
+    is_forwarded = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For"))
+    return not is_forwarded and ip_address(request.remote_addr or "0.0.0.0").is_loopback  # noqa: S104
+
+
+class _Reading:
+    """One reading as Prometheus wants it."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._measures
+        states = GaugeMetricFamily("aftercare_texts", "Texts due in the last day, by state", labels=["state"])
+        for state, count in sorted(found.texts_by_state.items()):
+            states.add_metric([state], count)
+        yield states
+        for name, what, value in (
+            ("segments", "Segments sent in the last day", found.segments_last_day),
+            ("oldest_due_seconds", "Age of the oldest text that is due", found.oldest_due_age),
+            ("unknown_texts", "Texts whose fate is not known", found.unknown),
+            ("open_tasks", "What waits for a human", found.open_tasks),
+            ("opted_out_numbers", "Numbers that must not be texted", found.suppressed),
+            ("tick_age_seconds", "Time since a worker was last seen", found.tick_age),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(f"aftercare_{name}", what, value=value)
