@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import JSON, Integer, String, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.domain.program import Program, program_from_data
@@ -87,9 +88,12 @@ def list_missing_key_ids(session: Session, configured: tuple[str, ...]) -> list[
 
 
 def record_key_use(session: Session, key_id: str, now: datetime) -> None:
-    """Remember that rows depend on this look-up key."""
+    """Remember that rows depend on this look-up key. Two processes may learn of a new key at once."""
     if session.get(LookupKeyUse, key_id) is None:
-        session.merge(LookupKeyUse(key_id=key_id, first_used_at=now))
+        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        session.execute(
+            insert(LookupKeyUse).values(key_id=key_id, first_used_at=now).on_conflict_do_nothing()
+        )
 
 
 def count_recent(session: Session, subject_hash: str, since: datetime) -> int:
