@@ -14,7 +14,7 @@ from service.gateways.sms.signature import SignatureChecker
 from service.gateways.sms.simulator import SimulatedCarrier, SimulatorTransport
 from service.gateways.sms.twilio import TwilioAccount, TwilioTransport
 from service.store.clock import Clock, SimulatedClock, system_clock
-from service.store.database import Database
+from service.store.database import PATIENCE_SECONDS, Database
 from service.store.keyring import Keyring
 from service.usecases.context import Context
 
@@ -45,21 +45,27 @@ class Runtime:
         self.database.dispose()
 
 
-def open_database(settings: Settings) -> Database:
-    """The database with its keys."""
+def open_database(
+    settings: Settings, *, patience: float = PATIENCE_SECONDS, slots: int | None = None
+) -> Database:
+    """The database with its keys; see Database for `patience` (seconds) and `slots`."""
     keyring = Keyring(
         [key.get_secret_value() for key in settings.encryption_keys],
         [key.get_secret_value() for key in settings.lookup_keys],
     )
-    return Database(settings.database_url, keyring)
+    return Database(settings.database_url, keyring, patience=patience, slots=slots)
 
 
 def build_runtime(
-    settings: Settings, *, system: Clock = system_clock, messages: Path | None = None
+    settings: Settings,
+    *,
+    system: Clock = system_clock,
+    messages: Path | None = None,
+    database: Database | None = None,
 ) -> Runtime:
     """Put a process together. Raises ConfigError or CatalogError with one line; opens no connection yet."""
     catalog = load_catalog(messages or default_messages_path())
-    database = open_database(settings)
+    database = database or open_database(settings)
     context = Context(database, catalog, settings)
     if settings.transport is TransportName.TWILIO:
         return Runtime(context, _twilio(settings), system, SignatureChecker(settings.auth_tokens))

@@ -1,199 +1,171 @@
-"""Load `messages/` and refuse anything that would fail later, in front of a person."""
+"""Load hotlines, keywords, check-ins and programs, and refuse what would fail later, in front of a person."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from service.catalog.texts import Catalog, TextEntry
-from service.catalog.yaml_files import LINE, CatalogError, fault, read_yaml, without_lines
-from service.domain.check_ins import CheckIn, CheckInError, check_in_from_data
-from service.domain.hotlines import Hotline, countries_of, missing_lines
-from service.domain.keywords import KeywordTable, KeywordTableError, normalize, parse_keyword_table
+from service.catalog.texts import TextEntry
+from service.catalog.yaml_files import CatalogError, YamlFile, list_yaml_files, read_yaml_file
+from service.domain.check_ins import CheckIn, Question, check_in_from_data
+from service.domain.data_record import DataError, Place, show
+from service.domain.hotlines import Hotline, countries_of, hotline_from_data, missing_lines
+from service.domain.keywords import Keyword, KeywordTable, KeywordTableError, normalize, parse_keyword_table
 from service.domain.kinds import MessageKind
-from service.domain.program import Program, ProgramError, program_from_data
-from service.domain.segments import count_segments
-from service.domain.template import TemplateError, placeholders, render
+from service.domain.program import Program, Step, WeeklyStep, program_from_data
 
-ANSWER_LIKE = frozenset(
-    {MessageKind.REPLY, MessageKind.CRISIS_REPLY, MessageKind.ADMIN, MessageKind.STAFF_ALERT}
-)
-"""Kinds that may take two segments; everything unprompted takes one."""
+ASKING_KINDS = frozenset({MessageKind.CHECKIN, MessageKind.CHECKUP, MessageKind.PULSE})
+"""Kinds of step that ask a check-in's first question."""
 
-_ENTRY_KEYS = frozenset(
-    {"id", "version", "kind", "topic", "phase", "source", "review", "fields", "max_segments"}
-    | {"en", "es", "en_plain", "es_plain", LINE}
-)
-_HOTLINE_KEYS = frozenset(Hotline.__dataclass_fields__) | {LINE}
-_LANGUAGES = ("en", "es")
+FAULT_TEXT = "reply/fault"
+"""The answer when something broke: it must need nothing, so it has no fields."""
+
+_KEYWORD_PLACE = re.compile(r"[a-z_]+(\.[^:. ]+)*(?=:)")
 
 
-def load_catalog(root: Path) -> Catalog:
-    """Load and check everything under `root`. Raises CatalogError with file, line and what was expected."""
-    if not root.is_dir():
-        raise CatalogError(f"{root.name}: the messages folder is missing")
-    entries = _load_entries(root)
-    hotlines = _load_hotlines(root)
-    keywords = _load_keywords(root)
-    check_ins = _load_check_ins(root, entries)
-    programs, definitions = _load_programs(root, entries, check_ins, keywords)
-    return Catalog(entries, programs, definitions, check_ins, hotlines, keywords)
+def check_fault_text(root: Path, entries: Mapping[str, TextEntry]) -> None:
+    entry = entries.get(FAULT_TEXT)
+    if entry is None:
+        raise CatalogError(f"{root.name}/texts:1: there is no text {FAULT_TEXT}; expected one, for faults")
+    if entry.fields:
+        raise CatalogError(f"{entry.file}:{entry.line}: text {FAULT_TEXT}: it has fields; expected none")
 
 
-def _load_entries(root: Path) -> dict[str, TextEntry]:
-    entries: dict[str, TextEntry] = {}
-    for path in sorted((root / "texts").rglob("*.yaml")):
-        items = read_yaml(root, path)
-        if not isinstance(items, list):
-            raise fault(root, path, items, "expected a list of texts")
-        for item in items:
-            entry = _entry(root, path, item)
-            if entry.id in entries:
-                first = entries[entry.id]
-                raise fault(root, path, item, f"text {entry.id} is already in {first.file}:{first.line}")
-            entries[entry.id] = entry
-    if "reply/fault" not in entries:
-        raise CatalogError(f"{root.name}/texts: the text reply/fault is missing; faults are answered with it")
-    if entries["reply/fault"].fields:
-        raise CatalogError(f"{entries['reply/fault'].file}: reply/fault must have no fields")
-    return entries
-
-
-def _entry(root: Path, path: Path, item: Any) -> TextEntry:
-    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
-        raise fault(root, path, item, "expected a text with an id")
-    unknown = sorted(str(key) for key in set(item) - _ENTRY_KEYS)
-    if unknown:
-        raise fault(root, path, item, f"text {item['id']}: unknown key {unknown[0]}")
+def load_hotlines(root: Path) -> tuple[Hotline, ...]:
+    """Raises CatalogError; also when a country lacks an emergency number or a crisis line."""
+    file = read_yaml_file(root, root / "hotlines.yaml")
+    if not isinstance(file.data, list) or not file.data:
+        raise file.fault(f"found {show(file.data)}; expected a list of hotlines")
     try:
-        kind = MessageKind(str(item.get("kind")))
-    except ValueError:
-        raise fault(root, path, item, f"text {item['id']}: kind {item.get('kind')!r} is not known") from None
-    for language in _LANGUAGES:
-        if not isinstance(item.get(language), str) or not item[language].strip():
-            raise fault(root, path, item, f"text {item['id']}: the {language} wording is missing")
-    version = item.get("version")
-    if not isinstance(version, int) or version < 1:
-        raise fault(root, path, item, f"text {item['id']}: version must be a whole number from 1")
-    entry = TextEntry(
-        id=item["id"],
-        version=version,
-        kind=kind,
-        topic=item.get("topic"),
-        phase=tuple(item.get("phase") or ()),
-        source=tuple(str(source) for source in item.get("source") or ()),
-        review=without_lines(item.get("review", "draft")),
-        fields={key: str(value) for key, value in without_lines(item.get("fields") or {}).items()},
-        max_segments=int(item.get("max_segments") or (2 if kind in ANSWER_LIKE else 1)),
-        wordings={name: item[name] for name in ("en", "es", "en_plain", "es_plain") if item.get(name)},
-        file=str(path.relative_to(root.parent)),
-        line=item[LINE],
-    )
-    _check_wordings(root, path, item, entry)
-    return entry
+        lines = tuple(hotline_from_data(item, (position,)) for position, item in enumerate(file.data))
+    except DataError as error:
+        raise file.fault_of(error) from None
+    for problem in missing_lines(lines, countries_of(lines)):
+        first = next(position for position, line in enumerate(lines) if line.country == problem[:2])
+        raise file.fault(f"{problem}; expected one that can be called", (first,))
+    return lines
 
 
-def _check_wordings(root: Path, path: Path, item: Any, entry: TextEntry) -> None:
-    for name, wording in entry.wordings.items():
-        try:
-            undeclared = sorted(placeholders(wording) - set(entry.fields))
-            if undeclared:
-                raise fault(
-                    root,
-                    path,
-                    item,
-                    f"text {entry.id} ({name}): placeholder {{{undeclared[0]}}} is not under `fields`",
-                )
-            counted = count_segments(render(wording, entry.fields))
-        except TemplateError as error:
-            raise fault(root, path, item, f"text {entry.id} ({name}): {error}") from None
-        if counted.segments > entry.max_segments:
-            costly = f"; {counted.costly[0]!r} forces UCS-2" if counted.costly else ""
-            problem = f"takes {counted.segments} segments, {entry.max_segments} allowed{costly}"
-            raise fault(root, path, item, f"text {entry.id} ({name}): {problem}")
-
-
-def _load_hotlines(root: Path) -> tuple[Hotline, ...]:
-    path = root / "hotlines.yaml"
-    lines = []
-    for item in read_yaml(root, path) or []:
-        unknown = sorted(str(key) for key in set(item) - _HOTLINE_KEYS)
-        if unknown:
-            raise fault(root, path, item, f"hotline: unknown key {unknown[0]}")
-        if not isinstance(item.get("last_verified"), date) or not item.get("source"):
-            raise fault(root, path, item, "hotline: needs a source and last_verified as a date")
-        values = {key: value for key, value in item.items() if key != LINE}
-        lines.append(Hotline(**{**values, "languages": tuple(values.get("languages") or ())}))
-    missing = missing_lines(lines, countries_of(lines))
-    if missing or not lines:
-        raise CatalogError(f"{path.relative_to(root.parent)}:1: {missing[0] if missing else 'no lines'}")
-    return tuple(lines)
-
-
-def _load_keywords(root: Path) -> KeywordTable:
-    path = root / "keywords.yaml"
-    data = read_yaml(root, path)
+def load_keywords(root: Path) -> KeywordTable:
+    """Raises CatalogError."""
+    file = read_yaml_file(root, root / "keywords.yaml")
+    if not isinstance(file.data, dict):
+        raise file.fault(f"found {show(file.data)}; expected the sections of the keyword table")
     try:
-        return parse_keyword_table(without_lines(data))
+        return parse_keyword_table(file.data)
     except KeywordTableError as error:
-        raise fault(root, path, data, str(error)) from None
+        named = _KEYWORD_PLACE.match(str(error))
+        raise file.fault(str(error), tuple(named[0].split(".")) if named else ()) from None
 
 
-def _load_check_ins(root: Path, entries: Mapping[str, TextEntry]) -> dict[str, CheckIn]:
+def load_check_ins(
+    root: Path, entries: Mapping[str, TextEntry], keywords: KeywordTable
+) -> dict[str, CheckIn]:
+    """Every check-in by id. Raises CatalogError."""
     check_ins: dict[str, CheckIn] = {}
-    for path in sorted((root / "check_ins").glob("*.yaml")):
-        data = read_yaml(root, path)
+    for file in list_yaml_files(root, "check_ins"):
         try:
-            check_in: CheckIn = check_in_from_data(without_lines(data))
-        except (CheckInError, AttributeError) as error:
-            raise fault(root, path, data, str(error)) from None
-        unknown = sorted(check_in.text_ids() - set(entries))
-        for text_id in unknown:
-            raise fault(root, path, data, f"check-in {check_in.id}: there is no text {text_id}")
+            check_in = check_in_from_data(file.data)
+        except DataError as error:
+            raise file.fault_of(error) from None
+        if check_in.id in check_ins:
+            raise file.fault(f"check-in {check_in.id} is there twice; expected an id of its own", ("id",))
+        _check_questions(file, check_in, entries, keywords)
         check_ins[check_in.id] = check_in
     return check_ins
 
 
-def _load_programs(
+def _check_questions(
+    file: YamlFile, check_in: CheckIn, entries: Mapping[str, TextEntry], keywords: KeywordTable
+) -> None:
+    for key in ("skipped", "closing", "unclear"):
+        _check_text(file, (key,), f"check-in {check_in.id}", entries)
+    for number, question in enumerate(check_in.questions):
+        name = f"check-in {check_in.id}, question {question.id}"
+        place: Place = ("questions", number)
+        for key in ("ask", "reask"):
+            _check_text(file, (*place, key), name, entries)
+        for reply in range(len(file.data["questions"][number]["replies"])):
+            _check_text(file, (*place, "replies", reply, "text"), name, entries)
+        _check_words(file, place, name, question, keywords)
+    first = entries[check_in.questions[0].ask]
+    if first.kind not in ASKING_KINDS:
+        problem = f"{first.id} arrives unasked but is a {first.kind}; expected a checkin, checkup or pulse"
+        raise file.fault(f"check-in {check_in.id}: {problem}", ("questions", 0, "ask"))
+
+
+def _check_words(file: YamlFile, place: Place, name: str, question: Question, keywords: KeywordTable) -> None:
+    """A word that does something of its own would never arrive as an answer, or would do that as well."""
+    for word, value in question.words.items():
+        if (
+            keywords.words.get(word, Keyword.YES) not in {Keyword.YES, Keyword.NO}
+            or word in keywords.languages
+        ):
+            problem = f"{name}: {show(word)} is a keyword; expected a word that only answers"
+            raise file.fault(problem, (*place, "answers", "options", value))
+
+
+def load_programs(
     root: Path,
     entries: Mapping[str, TextEntry],
     check_ins: Mapping[str, CheckIn],
     keywords: KeywordTable,
 ) -> tuple[dict[str, Program], dict[str, dict[str, Any]]]:
+    """Every program by id, and the plain data it was read from. Raises CatalogError."""
     programs: dict[str, Program] = {}
     definitions: dict[str, dict[str, Any]] = {}
     words: dict[str, str] = {}
-    for path in sorted((root / "programs").glob("*.yaml")):
-        data = read_yaml(root, path)
+    for file in list_yaml_files(root, "programs"):
         try:
-            program = program_from_data(without_lines(data))
-        except (ProgramError, AttributeError, TypeError) as error:
-            raise fault(root, path, data, str(error)) from None
-        _check_references(root, path, data, program, entries, check_ins)
-        for word in {normalize(program.word), normalize(program.id)}:
-            if word in words or word in keywords.words:
-                raise fault(root, path, data, f"program {program.id}: the word {word!r} is taken")
+            program = program_from_data(file.data)
+        except DataError as error:
+            raise file.fault_of(error) from None
+        _check_steps(file, "steps", program.steps, entries, check_ins)
+        _check_steps(file, "weekly", program.weekly, entries, check_ins)
+        for key, text in (("id", program.id), ("word", program.word)):
+            word = normalize(text)
+            taken = words.get(word, program.id) != program.id
+            if taken or word in keywords.words or word in keywords.languages:
+                by = f"program {words[word]}" if taken else "a keyword"
+                raise file.fault(f"program {program.id}: {word!r} is {by} too; expected another", (key,))
             words[word] = program.id
-        programs[program.id] = program
-        definitions[program.id] = without_lines(data)
+        if program.id in programs:
+            raise file.fault(f"program {program.id} is there twice; expected an id of its own", ("id",))
+        programs[program.id], definitions[program.id] = program, file.data
     return programs, definitions
 
 
-def _check_references(
-    root: Path,
-    path: Path,
-    data: Any,
-    program: Program,
+def _check_steps(
+    file: YamlFile,
+    section: str,
+    steps: Iterable[Step | WeeklyStep],
     entries: Mapping[str, TextEntry],
     check_ins: Mapping[str, CheckIn],
 ) -> None:
-    texts = {text for step in program.steps for text in step.text_ids}
-    texts |= {text for step in program.weekly for text in step.text_ids}
-    asked = {step.check_in_id for step in program.steps if step.check_in_id}
-    asked |= {check_in for step in program.weekly for check_in in step.check_in_ids}
-    for text_id in sorted(texts - set(entries)):
-        raise fault(root, path, data, f"program {program.id}: there is no text {text_id}")
-    for check_in_id in sorted(asked - set(check_ins)):
-        raise fault(root, path, data, f"program {program.id}: there is no check-in {check_in_id}")
+    for number, step in enumerate(steps):
+        place: Place = (section, number)
+        name = f"step {step.id}"
+        for position, text_id in enumerate(step.text_ids):
+            _check_text(file, (*place, "texts", position), name, entries)
+            kind = entries[text_id].kind
+            if kind is not step.kind:
+                problem = f"{name}: its kind is {step.kind} but {text_id} is a {kind}; expected the same"
+                raise file.fault(problem, (*place, "texts", position))
+        asked = step.check_in_ids if isinstance(step, WeeklyStep) else (step.check_in_id,)
+        for position, check_in_id in enumerate(filter(None, asked)):
+            if check_in_id not in check_ins:
+                problem = f"{name}: there is no check-in {check_in_id}; expected one of check_ins/"
+                raise file.fault(problem, (*place, "check_ins", position))
+            if step.kind not in ASKING_KINDS:
+                problem = f"{name}: it asks but is a {step.kind}; expected a checkin, checkup or pulse"
+                raise file.fault(problem, (*place, "kind"))
+
+
+def _check_text(file: YamlFile, place: Place, name: str, entries: Mapping[str, TextEntry]) -> None:
+    text_id = file.data
+    for step in place:
+        text_id = text_id[step]
+    if text_id not in entries:
+        raise file.fault(f"{name}: there is no text {text_id}; expected an id from texts/", place)

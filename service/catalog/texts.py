@@ -1,31 +1,57 @@
-"""The catalog as values: texts in their languages and wordings, programs, check-ins, hotlines, keywords."""
+"""Texts in their languages and wordings: read, checked, and measured with the longest values expected."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
 
-from service.domain.check_ins import CheckIn
-from service.domain.hotlines import Hotline
-from service.domain.keywords import KeywordTable, normalize
+from service.catalog.yaml_files import YamlFile, list_yaml_files
+from service.domain.data_record import DataError, DataRecord, show
 from service.domain.kinds import MessageKind
-from service.domain.program import Program
+from service.domain.segments import count_segments
+from service.domain.template import TemplateError, placeholders, render
+
+UNPROMPTED_KINDS = frozenset(MessageKind) - {
+    MessageKind.REPLY,
+    MessageKind.CRISIS_REPLY,
+    MessageKind.ADMIN,
+    MessageKind.STAFF_ALERT,
+}
+"""Kinds that arrive unasked: discreet, one segment. The rest may take two."""
+
+WORDINGS = ("en", "es", "en_plain", "es_plain")
+PHASES = ("early", "middle", "long")
+
+_KEYS = (
+    *("id", "version", "kind", "topic", "phase", "source", "review", "fields", "max_segments"),
+    *WORDINGS,
+)
+_ID = re.compile(r"[A-Za-z0-9]+([-/][A-Za-z0-9]+)*")
+_FIELD = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One wording of a text: what is rendered."""
+    """One wording of a text: what is rendered.
+
+    `fields` are its placeholders with the longest values expected; `sha256` is what a reviewer signs, over
+    all wordings of the text.
+    """
 
     id: str
     version: int
     kind: MessageKind
     language: str
     body: str
+    fields: Mapping[str, str]
     is_plain: bool
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,58 +64,152 @@ class TextEntry:
     topic: str | None
     phase: tuple[str, ...]
     source: tuple[str, ...]
-    review: str | Mapping[str, str]
+    review: Mapping[str, str] | None
     fields: Mapping[str, str]
     max_segments: int
     wordings: Mapping[str, str]
+    sha256: str
     file: str
     line: int
 
     @property
-    def sha256(self) -> str:
-        """What a reviewer signs: every wording of this text."""
-        content = json.dumps(dict(self.wordings), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(content.encode()).hexdigest()
+    def is_signed(self) -> bool:
+        """Whether a reviewer signed exactly these wordings."""
+        return self.review is not None and self.review["sha256"] == self.sha256
 
     @property
-    def is_signed(self) -> bool:
-        return isinstance(self.review, Mapping) and self.review.get("sha256") == self.sha256
+    def is_unprompted(self) -> bool:
+        return self.kind in UNPROMPTED_KINDS
+
+    def list_texts(self) -> Iterator[tuple[str, Text]]:
+        """Each wording by its name."""
+        for name, body in self.wordings.items():
+            yield (
+                name,
+                Text(
+                    id=self.id,
+                    version=self.version,
+                    kind=self.kind,
+                    language=name[:2],
+                    body=body,
+                    fields=MappingProxyType({key: self.fields[key] for key in sorted(placeholders(body))}),
+                    is_plain=name.endswith("_plain"),
+                    sha256=self.sha256,
+                ),
+            )
 
 
-@dataclass(frozen=True)
-class Catalog:
-    """Everything under `messages/`, checked. Never changes after loading."""
+def load_texts(root: Path) -> dict[str, TextEntry]:
+    """Every text under `texts/`, by id. Raises CatalogError."""
+    entries: dict[str, TextEntry] = {}
+    for file in list_yaml_files(root, "texts"):
+        if not isinstance(file.data, list):
+            raise file.fault(f"found {show(file.data)}; expected a list of texts")
+        for position, item in enumerate(file.data):
+            try:
+                entry = _entry(DataRecord.of(item, "text", DataError, (position,)), file)
+                _check_wordings(entry, position)
+            except DataError as error:
+                raise file.fault_of(error) from None
+            if entry.id in entries:
+                first = entries[entry.id]
+                problem = (
+                    f"text {entry.id} is already in {first.file}:{first.line}; expected an id of its own"
+                )
+                raise file.fault(problem, (position, "id"))
+            entries[entry.id] = entry
+    return entries
 
-    entries: Mapping[str, TextEntry]
-    programs: Mapping[str, Program]
-    program_definitions: Mapping[str, dict[str, Any]]
-    check_ins: Mapping[str, CheckIn]
-    hotlines: tuple[Hotline, ...]
-    keywords: KeywordTable
 
-    def get(self, text_id: str, language: str, *, plain: bool = False) -> Text:
-        """A text in a language; English and discreet wording where there is no other. Raises KeyError."""
-        entry = self.entries[text_id]
-        names = [f"{language}_plain", language] if plain else [language]
-        names += ["en_plain", "en"] if plain else ["en"]
-        name = next(name for name in names if name in entry.wordings)
-        return Text(
-            entry.id, entry.version, entry.kind, name[:2], entry.wordings[name], name.endswith("_plain")
+def _entry(record: DataRecord, file: YamlFile) -> TextEntry:
+    text_id = record.get_text("id")
+    if not _ID.fullmatch(text_id):
+        raise record.fault(
+            f"id is {show(text_id)}; expected letters, digits, - and / like tip/slow-breath", "id"
         )
+    record = record.named(f"text {text_id}")
+    record.refuse_others(_KEYS)
+    wordings = {name: text for name in WORDINGS if (text := record.find_text(name)) is not None}
+    for language in ("en", "es"):
+        if language not in wordings:
+            raise record.fault(f"{language} is missing; expected the wording in that language")
+    kind = record.get_choice("kind", MessageKind)
+    content = json.dumps(wordings, sort_keys=True, ensure_ascii=False)
+    return TextEntry(
+        id=text_id,
+        version=record.get_number("version", 1, 10_000),
+        kind=kind,
+        topic=record.find_text("topic"),
+        phase=_phase(record),
+        source=_source(record),
+        review=_review(record),
+        fields=MappingProxyType(_fields(record)),
+        max_segments=record.get_number("max_segments", 1, 4, default=1 if kind in UNPROMPTED_KINDS else 2),
+        wordings=MappingProxyType(wordings),
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+        file=file.name,
+        line=file.line_of(record.place),
+    )
 
-    def check_in(self, check_in_id: str) -> CheckIn:
-        """A check-in by id. Raises KeyError."""
-        return self.check_ins[check_in_id]
 
-    def find_program(self, word: str) -> Program | None:
-        """A program by its id or its own join word."""
-        return self._programs_by_word.get(normalize(word))
+def _phase(record: DataRecord) -> tuple[str, ...]:
+    phase = record.list_texts("phase")
+    for name in phase:
+        if name not in PHASES:
+            raise record.fault(f"phase has {show(name)}; expected some of {', '.join(PHASES)}", "phase")
+    return phase
 
-    def unsigned_ids(self) -> list[str]:
-        """Texts without a clinical reviewer's signature over what they say today."""
-        return sorted(entry.id for entry in self.entries.values() if not entry.is_signed)
 
-    @cached_property
-    def _programs_by_word(self) -> dict[str, Program]:
-        words = {normalize(program.id): program for program in self.programs.values()}
-        return words | {normalize(program.word): program for program in self.programs.values()}
+def _source(record: DataRecord) -> tuple[str, ...]:
+    source = record.list_texts("source")
+    if not source:
+        raise record.fault("source is missing; expected where its facts come from", "source")
+    return source
+
+
+def _review(record: DataRecord) -> Mapping[str, str] | None:
+    """The signature, or None for a draft."""
+    value = record.values.get("review")
+    if value == "draft":
+        return None
+    if not isinstance(value, dict) or set(value) != {"by", "on", "sha256"}:
+        raise record.fault(f"review is {show(value)}; expected draft, or by, on and sha256", "review")
+    signed_on = value["on"]
+    plain = {**value, "on": signed_on.isoformat() if isinstance(signed_on, date) else signed_on}
+    signature = record.record_at(plain, f"{record.name}, review", "review")
+    return MappingProxyType({key: signature.get_text(key) for key in plain})
+
+
+def _fields(record: DataRecord) -> dict[str, str]:
+    fields = record.get_words("fields")
+    for name in fields:
+        if not _FIELD.fullmatch(name):
+            raise record.fault(f"fields has {show(name)}; expected a name like org_phone", "fields", name)
+    return fields
+
+
+def _check_wordings(entry: TextEntry, position: int) -> None:
+    for name, wording in entry.wordings.items():
+        try:
+            undeclared = sorted(placeholders(wording) - set(entry.fields))
+            problem = f"{{{undeclared[0]}}} is not declared; expected it under fields" if undeclared else None
+            problem = problem or _find_cost(entry, name, render(wording, entry.fields))
+        except TemplateError as error:
+            problem = str(error)
+        if problem:
+            raise DataError(f"text {entry.id}: {name}: {problem}", (position, name))
+
+
+def _find_cost(entry: TextEntry, name: str, body: str) -> str | None:
+    """What makes a wording dearer than it may be: too many segments, or a letter outside the small alphabet.
+
+    An unprompted English text has no need of such a letter; Spanish may, if it still fits.
+    """
+    count = count_segments(body)
+    costly = ", ".join(repr(character) for character in count.costly)
+    if count.costly and name.startswith("en") and entry.is_unprompted:
+        return f"{costly} forces UCS-2; expected GSM-7 characters only"
+    if count.segments > entry.max_segments:
+        because = f" because {costly} forces UCS-2" if costly else f" at {count.units} characters"
+        return f"it takes {count.segments} segments{because}; expected at most {entry.max_segments}"
+    return None

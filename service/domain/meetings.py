@@ -16,7 +16,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from service.domain.local_time import local_date, start_of_day, to_utc
-from service.domain.quiet_hours import SendingWindow, WindowError, is_open, last_open, next_open
+from service.domain.quiet_hours import SendingWindow, WindowError, last_open, next_open
 
 DEFAULT_OFFSET = timedelta(hours=2)
 """How long before a meeting its reminder goes out unless the person chose otherwise."""
@@ -146,7 +146,8 @@ def plan_reminder(
 
     `window` and `zones` are the person's; the first zone is the one in which their text says "today" or
     "tomorrow". A wish outside the window moves earlier, to the last permitted moment. Where that moment has
-    passed, the reminder goes out now if it may and still gives notice. Raises WindowError without a zone.
+    passed (the meeting was chosen late), the reminder goes out at the next permitted moment that still gives
+    notice. Raises WindowError without a zone.
     """
     if not zones:
         raise WindowError("a reminder needs at least one time zone")
@@ -161,9 +162,11 @@ def plan_reminder(
         send_at = _find_open(wanted, latest, window, zones)
     if send_at is None:
         return NoReminder(NoReminderReason.NO_PERMITTED_MOMENT)
-    if send_at < now and not is_open(now, window, zones):
+    if send_at < now:
+        send_at = _find_open(now, latest, window, zones)
+    if send_at is None:
         return NoReminder(NoReminderReason.QUIET_HOURS)
-    return ReminderPlan(max(send_at, now).astimezone(UTC), starts_at.astimezone(UTC))
+    return ReminderPlan(send_at.astimezone(UTC), starts_at.astimezone(UTC))
 
 
 def _find_open(

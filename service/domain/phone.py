@@ -13,6 +13,7 @@ from phonenumbers import timezone as zones_by_prefix
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _FICTIONAL = re.compile(r"\+1(?:[2-9][0-9]{2}55501[0-9]{2}|999[0-9]{7})", re.ASCII)
+_TOLL_FREE = re.compile(r"\+18(?:00|33|44|55|66|77|88)[0-9]{7}", re.ASCII)
 _UNKNOWN_ZONE = "Etc/Unknown"
 _ORDINARY_EXCHANGE = "234"
 _PLACELESS = "+18005550123"
@@ -70,6 +71,22 @@ def parse_phone(raw: str, country: str = "US") -> PhoneNumber:
     if _E164.fullmatch(e164) is None:
         raise InvalidPhoneError("the telephone number is too short to receive texts")
     return PhoneNumber(e164)
+
+
+def is_toll_free(e164: str) -> bool:
+    """Whether a North American number is toll-free: their carrier keeps opt-outs of its own."""
+    return _TOLL_FREE.fullmatch(e164) is not None
+
+
+def find_sender(raw: str, country: str) -> PhoneNumber | None:
+    """The number a text came from. E.164 as providers write it; bare digits count as dialed in `country`.
+
+    None for short codes and names: nobody can be called back there.
+    """
+    known = find_e164(raw)
+    if known is None and raw.isascii() and raw.isdecimal() and len(raw) >= 10:
+        return find_phone(raw, country)
+    return known
 
 
 def find_phone(raw: str, country: str = "US") -> PhoneNumber | None:

@@ -155,7 +155,7 @@ def _frequency(record: DataRecord) -> dict[str, str]:
 
 def _weekdays(item: DataRecord) -> frozenset[int]:
     names = item.list_values("weekdays")
-    if not names or any(name not in WEEKDAYS for name in names):
+    if not names or any(name not in list(WEEKDAYS) for name in names):
         raise item.fault(f"weekdays is {show(names)}; expected some of {', '.join(WEEKDAYS)}", "weekdays")
     return frozenset(WEEKDAYS[name] for name in names)
 

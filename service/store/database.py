@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import DateTime, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from service.store.keyring import Keyring
 from service.store.types import attach_keyring
 
 _READ_ONLY = "aftercare_read_only"
+# What a statement carried must not stand in the message of an exception.
+_POOL: dict[str, Any] = {"max_overflow": 10, "hide_parameters": True}
+RESTED_SECONDS = 1.0
+"""A connection that lay unused for longer is asked whether it still stands before it is used."""
+
+
+PATIENCE_SECONDS = 30.0
+SLOT_SECONDS = 1.0
+
+
+class DatabaseBusyError(Exception):
+    """The database is there but did not get to a transaction in time; nothing was changed."""
 
 
 class Database:
@@ -27,10 +44,25 @@ class Database:
     sleep that starves some writers for hundreds of milliseconds.
     """
 
-    def __init__(self, url: str, keyring: Keyring, *, pool_size: int = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        keyring: Keyring,
+        *,
+        pool_size: int = 10,
+        patience: float = PATIENCE_SECONDS,
+        slots: int | None = None,
+    ) -> None:
+        """`patience` is how many seconds to wait for a lock, a connection or (on PostgreSQL) an answer.
+
+        With `slots`, at most so many transactions are open at once, and who finds none free within a second
+        gets DatabaseBusyError: a database that falls silent then never holds up every thread of a server.
+        """
         self.keyring = keyring
-        self.engine = _build_engine(url, keyring, pool_size)
+        self.engine = _build_engine(url, keyring, pool_size, patience)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._patience = patience
+        self._slots = None if slots is None else threading.BoundedSemaphore(slots)
         self._writers = threading.Lock()
         self._write_sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._read_sessions = sessionmaker(
@@ -39,23 +71,37 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
-        """A writing transaction: committed when the block ends, rolled back when it raises."""
-        if self.is_sqlite:
-            with self._writers, self._write_sessions.begin() as session:
-                yield session
-        else:
-            with self._write_sessions.begin() as session:
-                yield session
+        """A writing transaction: committed when the block ends, rolled back when it raises.
+
+        Raises DatabaseBusyError when its turn does not come in time.
+        """
+        writers = self._writers if self.is_sqlite else None
+        turns = _turn(self._slots, SLOT_SECONDS), _turn(writers, self._patience)
+        with turns[0], turns[1], self._write_sessions.begin() as session:
+            yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A reading transaction, always rolled back."""
-        with self._read_sessions() as session:
+        """A reading transaction, always rolled back. Raises DatabaseBusyError."""
+        with _turn(self._slots, SLOT_SECONDS), self._read_sessions() as session:
             yield session
 
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def _turn(waiting_line: threading.Lock | threading.BoundedSemaphore | None, seconds: float) -> Iterator[None]:
+    if waiting_line is None:
+        yield
+        return
+    if not waiting_line.acquire(timeout=seconds):
+        raise DatabaseBusyError("the database did not get to this in time")
+    try:
+        yield
+    finally:
+        waiting_line.release()
 
 
 def real_now(session: Session) -> datetime:
@@ -70,24 +116,86 @@ def real_now(session: Session) -> datetime:
     return instant.astimezone(UTC)
 
 
-def _build_engine(url: str, keyring: Keyring, pool_size: int) -> Engine:
+class RealTimeIn(FunctionElement[datetime]):
+    """The database server's own clock plus some seconds, for use inside a statement."""
+
+    type = DateTime(timezone=True)
+    name = "real_time_in"
+    inherit_cache = True
+
+
+@compiles(RealTimeIn, "postgresql")
+def _real_time_postgresql(element: RealTimeIn, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **options)}))"
+
+
+@compiles(RealTimeIn, "sqlite")
+def _real_time_sqlite(element: RealTimeIn, compiler: SQLCompiler, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"
+
+
+def _build_engine(url: str, keyring: Keyring, pool_size: int, patience: float) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, pool_size=pool_size, max_overflow=10, connect_args={"timeout": 30})
+        pool = {**_POOL, "pool_size": pool_size, "pool_timeout": patience}
+        engine = create_engine(url, **pool, connect_args={"timeout": patience})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(url, pool_size=pool_size, max_overflow=10, pool_pre_ping=True)
+        pool = {**_POOL, "pool_size": pool_size, "pool_timeout": patience}
+        engine = create_engine(url, **pool, connect_args=_postgres_arguments(patience))
+        _bound_statements(engine, patience)
+        _ask_rested_connections(engine)
     attach_keyring(engine.dialect, keyring)
     return engine
+
+
+def _postgres_arguments(patience: float) -> dict[str, Any]:
+    return {"connect_timeout": 5, "tcp_user_timeout": int(patience * 1000)}
+
+
+def _bound_statements(engine: Engine, patience: float) -> None:
+    """How long the server waits for a lock; a short patience bounds single statements too.
+
+    Not a start-up parameter: connection poolers refuse those.
+    """
+    settings = [f"SET lock_timeout = {int(patience * 1000)}"]
+    if patience < PATIENCE_SECONDS:
+        settings.append(f"SET statement_timeout = {int(patience * 1000)}")
+
+    @event.listens_for(engine, "connect")
+    def bound(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        for setting in settings:
+            connection.execute(setting)
+        connection.autocommit = False
+
+
+def _ask_rested_connections(engine: Engine) -> None:
+    """Replace connections that a restart of the server cut, without asking before every transaction."""
+
+    @event.listens_for(engine, "checkin")
+    def note_return(_connection: Any, record: Any) -> None:
+        record.info["returned_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _proxy: Any) -> None:
+        returned_at = record.info.get("returned_at")
+        if returned_at is None or time.monotonic() - returned_at < RESTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON", "synchronous=FULL"):
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, Index, String, select, text
+from sqlalchemy import Boolean, ForeignKey, Index, String, bindparam, insert, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from service.store.base import Base
+from service.store.base import Base, table_of
 from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant, Word
 
 
@@ -78,9 +78,59 @@ class Task(Base):
     outcome: Mapped[str | None] = mapped_column(String(40))
 
 
+# Statements of the webhook's path are built once: building and keying them costs more than running them.
+_INBOUND = table_of(InboundMessage)
+_MEANING_SINCE = (
+    select(_INBOUND.c.id)
+    .where(
+        _INBOUND.c.sender_hash.in_(bindparam("hashes", expanding=True)),
+        _INBOUND.c.meaning == bindparam("meaning"),
+        _INBOUND.c.received_at > bindparam("since"),
+    )
+    .limit(1)
+)
+_ADD_TASK = insert(table_of(Task))
+
+
+def add_task(
+    session: Session,
+    kind: TaskKind,
+    reason: str,
+    now: datetime,
+    *,
+    participant_id: int | None = None,
+    inbound_id: int | None = None,
+    message_id: int | None = None,
+) -> None:
+    """Put something on the staff list."""
+    values = {
+        "kind": kind,
+        "reason": reason,
+        "participant_id": participant_id,
+        "inbound_id": inbound_id,
+        "message_id": message_id,
+        "created_at": now,
+    }
+    session.connection().execute(_ADD_TASK, values)
+
+
 def find_inbound(session: Session, provider_message_id: str) -> InboundMessage | None:
     query = select(InboundMessage).where(InboundMessage.provider_message_id == provider_message_id)
     return session.scalars(query).first()
+
+
+def has_meaning_since(session: Session, hashes: Sequence[str], meaning: str, since: datetime) -> bool:
+    """Whether a sender, known by keyed hashes, has sent a text taken as this since then."""
+    values = {"hashes": hashes, "meaning": meaning, "since": since}
+    return session.connection().execute(_MEANING_SINCE, values).first() is not None
+
+
+def has_open_task(session: Session, participant_id: int, reason: str) -> bool:
+    """Whether staff already have this about a person on their list."""
+    query = select(Task.id).where(
+        Task.participant_id == participant_id, Task.reason == reason, Task.closed_at.is_(None)
+    )
+    return session.scalars(query.limit(1)).first() is not None
 
 
 def list_open_tasks(session: Session) -> Sequence[Task]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 from enum import StrEnum
 
-from sqlalchemy import Boolean, Date, ForeignKey, Index, Integer, String, Time, select, text
+from sqlalchemy import Boolean, Date, ForeignKey, Index, Integer, String, Time, bindparam, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.domain.phone import PhoneNumber
@@ -115,21 +115,27 @@ class ParticipantTag(Base):
     tag: Mapped[str] = mapped_column(EncryptedText)
 
 
+_BY_PHONE = select(Participant).where(Participant.phone_hash.in_(bindparam("hashes", expanding=True)))
+_BY_PHONE_LOCKED = _BY_PHONE.with_for_update(key_share=True).execution_options(populate_existing=True)
+
+
 def find_participant(
     session: Session, phone: PhoneNumber, keyring: Keyring, *, lock: bool = False
 ) -> Participant | None:
-    """Find by number under every look-up key; `lock` takes the row lock that STOP and sending share."""
-    query = select(Participant).where(Participant.phone_hash.in_(keyring.hash_all(phone.e164)))
-    if lock:
-        query = query.with_for_update()
-    return session.scalars(query.execution_options(populate_existing=lock)).first()
+    """Find by number under every look-up key; `lock` takes the row lock that STOP and sending share.
+
+    It is the lock that lets rows refer to the person meanwhile: else whoever adds a task or a text while
+    holding a message would wait for a STOP that waits for the message.
+    """
+    query = _BY_PHONE_LOCKED if lock else _BY_PHONE
+    return session.scalars(query, {"hashes": keyring.hash_all(phone.e164)}).first()
 
 
 def get_participant(session: Session, participant_id: int, *, lock: bool = False) -> Participant:
     """Load by id. Raises NoResultFound."""
     query = select(Participant).where(Participant.id == participant_id)
     if lock:
-        query = query.with_for_update()
+        query = query.with_for_update(key_share=True)
     return session.scalars(query.execution_options(populate_existing=lock)).one()
 
 

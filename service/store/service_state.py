@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.domain.program import Program, program_from_data
 from service.store.base import Base
-from service.store.database import real_now
 from service.store.types import BigId, UtcInstant
 
 
@@ -66,6 +66,9 @@ class Throttle(Base):
     at: Mapped[datetime] = mapped_column(UtcInstant)
 
 
+KEY_SEEN_SECONDS = 60.0
+
+
 def find_setting(session: Session, name: str) -> dict[str, Any] | None:
     query = select(ServiceSetting.value).where(ServiceSetting.name == name)
     return session.scalars(query).first()
@@ -88,12 +91,22 @@ def list_missing_key_ids(session: Session, configured: tuple[str, ...]) -> list[
 
 
 def record_key_use(session: Session, key_id: str, now: datetime) -> None:
-    """Remember that rows depend on this look-up key. Two processes may learn of a new key at once."""
+    """Remember that rows depend on this look-up key. Two processes may learn of a new key at once.
+
+    A key seen in the database counts as there for a minute: `keys rotate` takes away only keys that no row
+    needs, and the newest never. One that this transaction wrote itself may yet be rolled back.
+    """
+    seen: dict[str, float] = session.get_bind().dialect.__dict__.setdefault("aftercare_seen_keys", {})
+    if time.monotonic() - seen.get(key_id, -KEY_SEEN_SECONDS) < KEY_SEEN_SECONDS:
+        return
+    wrote: set[str] = session.info.setdefault("aftercare_wrote_keys", set())
     if session.get(LookupKeyUse, key_id) is None:
         insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-        session.execute(
-            insert(LookupKeyUse).values(key_id=key_id, first_used_at=now).on_conflict_do_nothing()
-        )
+        statement = insert(LookupKeyUse).values(key_id=key_id, first_used_at=now)
+        session.execute(statement.on_conflict_do_nothing())
+        wrote.add(key_id)
+    elif key_id not in wrote:
+        seen[key_id] = time.monotonic()
 
 
 def count_recent(session: Session, subject_hash: str, since: datetime) -> int:
@@ -107,17 +120,22 @@ def record_use(session: Session, subject_hash: str, now: datetime) -> None:
     session.add(Throttle(subject_hash=subject_hash, at=now))
 
 
-def real_lease_end(session: Session, lease: timedelta) -> datetime:
-    """When a lease taken now runs out, by the database's own clock."""
-    return real_now(session) + lease
+BOOKED_AHEAD = timedelta(seconds=1)
+"""No text is let go that would have to wait longer than this: consent is read when it is let go."""
+
+
+def find_booked_until(session: Session, name: str) -> datetime | None:
+    """Until when the sender is booked, in the database's real time."""
+    return session.scalars(select(Sender.next_at).where(Sender.name == name)).first()
 
 
 def reserve_sending_time(
     session: Session, name: str, segments: int, segments_per_second: float, real_now: datetime
-) -> datetime:
+) -> datetime | None:
     """Book the sender for `segments` and return when they may start, in the database's real time.
 
-    One statement, so that any number of processes share one pace; an idle sender never saves up a burst.
+    None, and nothing booked, when that is more than `BOOKED_AHEAD` away. Any number of processes share one
+    pace; an idle sender never saves up a burst.
     """
     cost = timedelta(seconds=segments / segments_per_second)
     row = session.scalars(select(Sender).where(Sender.name == name).with_for_update()).first()
@@ -125,5 +143,7 @@ def reserve_sending_time(
         session.add(Sender(name=name, next_at=real_now + cost))
         return real_now
     start = max(row.next_at, real_now)
+    if start - real_now > BOOKED_AHEAD:
+        return None
     session.execute(update(Sender).where(Sender.name == name).values(next_at=start + cost))
     return start

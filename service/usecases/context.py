@@ -8,6 +8,7 @@ from secrets import token_hex
 from service.catalog import Catalog
 from service.config import Settings
 from service.domain.hotlines import Hotline, find_hotline
+from service.domain.template import render
 from service.store.database import Database
 from service.store.keyring import Keyring
 
@@ -28,25 +29,28 @@ class Context:
         """The address to which the provider tells the fate of the try called `reference`."""
         return f"{self.settings.public_url}/twilio/status?ref={reference}"
 
-    def common_fields(self, country: str) -> dict[str, str]:
+    def common_fields(self, country: str, language: str) -> dict[str, str]:
         """Placeholders every text may use: who we are, and the hotlines of the person's country.
 
         A country without lines of its own (a territory that has the same ones) gets those of ours.
         """
-        hotlines = self.catalog.hotlines
-        numbers = {
-            kind: _number(
-                find_hotline(hotlines, country, kind)
-                or find_hotline(hotlines, self.settings.org_country, kind)
-            )
-            for kind in ("emergency", "crisis", "treatment")
-        }
+        lines = {kind: self._find_line(country, kind) for kind in ("emergency", "crisis", "treatment")}
+        numbers = {kind: _number(line) for kind, line in lines.items()}
+        crisis = lines["crisis"]
+        takes_texts = crisis is not None and crisis.sms is not None and crisis.sms == crisis.voice
+        phrase = self.catalog.get("phrase/call-or-text" if takes_texts else "phrase/call", language)
+        numbers["crisis_contact"] = render(phrase.body, {"number": numbers["crisis"]})
         return {
             "org": self.settings.org_name,
             "org_phone": self.settings.org_phone,
             "org_hours": self.settings.org_hours,
             **numbers,
         }
+
+    def _find_line(self, country: str, kind: str) -> Hotline | None:
+        hotlines = self.catalog.hotlines
+        ours = self.settings.org_country
+        return find_hotline(hotlines, country, kind) or find_hotline(hotlines, ours, kind)
 
 
 def new_reference() -> str:

@@ -149,7 +149,7 @@ class _JoinViews:
 
     def _fill(self, frequency: str, program: str) -> PageTexts:
         texts = self._texts[_language()]
-        common = self._runtime.context.common_fields(self._country)
+        common = self._runtime.context.common_fields(self._country, _language())
         named = {
             "org_hours": self._runtime.settings.org_hours.replace("-", _NO_BREAK_HYPHEN).replace(
                 " ", _NO_BREAK_SPACE

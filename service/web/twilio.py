@@ -53,7 +53,11 @@ def build_blueprint(runtime: Runtime) -> Blueprint:
             status=(request.form.get("MessageStatus") or request.form.get("SmsStatus") or "").lower(),
             error_code=_code(request.form.get("ErrorCode")),
         )
-        record_receipt(runtime.context, receipt, runtime.clock())
+        try:
+            record_receipt(runtime.context, receipt, runtime.clock())
+        except Exception as error:
+            log.error("receipt_not_stored", fault=type(error).__name__)
+            return _xml(EMPTY_RESPONSE, 503)
         return Response(status=204)
 
     @blueprint.route("/fallback", methods=["GET", "POST"])

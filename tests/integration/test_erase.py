@@ -9,14 +9,13 @@ from sqlalchemy import select
 from service.domain.delivery import STOPPABLE, MessageState
 from service.store.consent import ConsentEvent
 from service.store.conversations import Answer, Conversation
-from service.store.inbound import InboundMessage, Task, TaskKind
+from service.store.inbound import InboundMessage, Task, TaskKind, add_task
 from service.store.meetings import ChosenMeeting, Meeting, MeetingSource
 from service.store.messages import Message
 from service.store.participants import Participant, ParticipantStatus
 from service.store.staff import AuditEvent
 from service.usecases.context import Context
 from service.usecases.operations.rotate_keys import encrypted_columns
-from service.usecases.people.consent_changes import add_task
 from service.usecases.people.erase_participant import Erasure, erase_participant
 from service.usecases.people.imported_person import RowOutcome
 from service.usecases.sending.plan import plan_due

@@ -195,6 +195,17 @@ def test_the_same_file_twice_changes_nothing_and_plans_nothing_twice(context: Co
     assert count_rows(context) == before
 
 
+def test_a_listed_person_takes_over_what_a_later_file_says(context: Context) -> None:
+    run_import(context, LISTED)
+    later = LISTED.replace("2026-11-20", "2026-11-22").replace("America/Chicago", "America/Denver")
+
+    result = run_import(context, later, now=NOW + timedelta(hours=1))
+
+    assert outcomes(result) == {RowOutcome.UPDATED: 1}
+    assert get_person(context).timezone == "America/Denver"
+    assert [row.discharge_on for row in list_enrollments(context)] == [date(2026, 11, 22)]
+
+
 def test_a_file_of_several_batches_may_be_imported_again(context: Context) -> None:
     rows = [f"+1999{number:07d}" for number in range(1100)]
     progress: list[tuple[int, int]] = []

@@ -11,8 +11,8 @@ from service.domain.kinds import KIND_RULES, Lane
 from service.domain.segments import count_segments
 from service.domain.template import render
 from service.domain.twiml import TwimlText, build_twiml
-from service.store.messages import Attempt, Message
-from service.store.service_state import real_lease_end
+from service.store.answers import RidingAnswer
+from service.store.messages import Message
 from service.usecases.context import new_reference
 from service.usecases.inbound.reply import Incoming, Reply
 
@@ -25,36 +25,21 @@ def render_reply(incoming: Incoming, reply: Reply) -> tuple[str, int]:
     language = reply.language or incoming.language
     plain = bool(incoming.participant and incoming.participant.wants_plain)
     texts = [incoming.context.catalog.get(part, language, plain=plain) for part in reply.parts]
-    fields = incoming.context.common_fields(incoming.country) | reply.fields
+    fields = incoming.context.common_fields(incoming.country, language) | reply.fields
     return " ".join(render(text.body, fields) for text in texts), texts[0].version
 
 
-def record_answer(incoming: Incoming, reply: Reply) -> str:
-    """Store the answer as on its way and return the XML that sends it.
+def build_answer(incoming: Incoming, reply: Reply) -> tuple[str, RidingAnswer]:
+    """The XML that sends the answer, and its message as on its way.
 
     From here its fate is the provider's to tell, through receipts that carry the try's reference.
     """
     body, version = render_reply(incoming, reply)
     reference = new_reference()
-    message_id = incoming.session.execute(
-        insert(Message)
-        .values(
-            **_row(incoming, reply, version),
-            state=MessageState.SENDING,
-            reason="answer",
-            body=body,
-            segments=count_segments(body).segments,
-            tries=1,
-            lease_until=real_lease_end(incoming.session, RECEIPT_EXPECTED_WITHIN),
-        )
-        .returning(Message.id)
-    ).scalar_one()
-    incoming.session.execute(
-        insert(Attempt).values(
-            message_id=message_id, number=1, channel="twiml", reference=reference, started_at=incoming.now
-        )
-    )
-    return build_twiml([TwimlText(body, incoming.context.status_callback(reference))])
+    values = _row(incoming, reply, version) | {"body": body, "segments": count_segments(body).segments}
+    seconds = int(RECEIPT_EXPECTED_WITHIN.total_seconds())
+    riding = RidingAnswer(values, reference, incoming.now, seconds)
+    return build_twiml([TwimlText(body, incoming.context.status_callback(reference))]), riding
 
 
 def plan_answer(incoming: Incoming, reply: Reply) -> None:

@@ -6,11 +6,10 @@ from sqlalchemy import insert
 
 from service.domain.check_ins import Answered, CheckIn, Question, Skipped, read_answer, reply_text_id
 from service.domain.keywords import normalize
-from service.store.conversations import Answer, Conversation, find_open_conversation
+from service.store.conversations import Answer, Conversation
 from service.store.inbound import TaskKind
 from service.usecases.inbound.free_text import queue_for_staff
 from service.usecases.inbound.reply import Incoming, Outcome, Reply
-from service.usecases.people.consent_changes import add_task
 
 MAX_REASKS = 1
 
@@ -20,9 +19,9 @@ def answer_open_question(incoming: Incoming) -> Outcome | None:
 
     Unclear answers are asked once more; then a human reads the text and the question stays open.
     """
-    if incoming.participant is None:
+    if incoming.open_conversation_id is None:
         return None
-    conversation = find_open_conversation(incoming.session, incoming.participant.id)
+    conversation = incoming.session.get(Conversation, incoming.open_conversation_id)
     if conversation is None or conversation.expires_at <= incoming.now:
         return None
     check_in = incoming.context.catalog.check_in(conversation.check_in_id)
@@ -83,14 +82,7 @@ def _unclear(
     is_one_word = len(normalize(incoming.body).split()) <= 1
     if is_one_word and conversation.reasks < MAX_REASKS:
         conversation.reasks += 1
-        add_task(
-            incoming.session,
-            TaskKind.NEEDS_REPLY,
-            "unclear_answer",
-            incoming.now,
-            participant_id=conversation.participant_id,
-            inbound_id=incoming.row.id,
-        )
+        incoming.note_task(TaskKind.NEEDS_REPLY, "unclear_answer")
         return Outcome("unclear_answer", Reply((question.reask,), must_arrive=True))
     outcome = queue_for_staff(incoming, "unclear_answer")
     return outcome if outcome.reply else Outcome("unclear_answer", Reply((check_in.unclear,)))

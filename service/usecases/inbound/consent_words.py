@@ -13,6 +13,7 @@ from service.domain.consent import (
 )
 from service.domain.keywords import Keyword, normalize
 from service.domain.local_time import local_date
+from service.domain.phone import is_toll_free
 from service.domain.program import Program
 from service.store.consent import ConsentChannel, ConsentKind
 from service.store.inbound import TaskKind
@@ -30,7 +31,6 @@ from service.usecases.people.consent_changes import (
     Wording,
     add_enrollment,
     add_participant,
-    add_task,
     ask_for_consent,
     confirm_consent,
     days_in_program,
@@ -43,6 +43,7 @@ from service.usecases.people.consent_changes import (
 from service.usecases.people.wording import frequency_of, render_opt_in_request
 
 DEFAULT_PROGRAM = "first-year"
+TOLL_FREE_START_WORDS = frozenset({"start", "unstop"})
 CALL_AFTER_STOP_WITHIN_DAYS = 90
 """Somebody who leaves in the first ninety days gets a call (guidance: at least ninety days of support)."""
 
@@ -53,27 +54,34 @@ def stop(incoming: Incoming) -> Outcome:
     day = days_in_program(session, participant, incoming.now) if participant else None
     is_new = _opt_out(incoming, "stop")
     if day is not None and day <= CALL_AFTER_STOP_WITHIN_DAYS and is_new:
-        _task(incoming, TaskKind.CALL, "opted_out_early")
+        incoming.note_task(TaskKind.CALL, "opted_out_early")
     if not incoming.reading.is_exact:
-        _task(incoming, TaskKind.NEEDS_REPLY, "stop_in_free_text")
+        incoming.note_task(TaskKind.NEEDS_REPLY, "stop_in_free_text")
     return Outcome("stop", Reply(("reply/stop",)) if is_new else None)
 
 
 def wrong_number(incoming: Incoming) -> Outcome:
     """Not the person we meant: stop, say nothing about anybody, tell staff."""
     is_new = _opt_out(incoming, "wrong_number")
-    _task(incoming, TaskKind.WRONG_NUMBER, "wrong_number")
+    incoming.note_task(TaskKind.WRONG_NUMBER, "wrong_number")
     return Outcome("wrong_number", Reply(("reply/wrong-number",)) if is_new else None)
 
 
 def stay_silent(incoming: Incoming) -> Outcome:
     """Somebody who opted out wrote: a human reads it, nothing goes back."""
-    _task(incoming, TaskKind.OPTED_OUT_WROTE, "opted_out_wrote")
+    incoming.note_task(TaskKind.OPTED_OUT_WROTE, "opted_out_wrote")
     return Outcome("opted_out_wrote")
 
 
 def start(incoming: Incoming) -> Outcome:
-    """START, UNSTOP and their Spanish words."""
+    """START, UNSTOP and their Spanish words.
+
+    After a stop, a toll-free carrier lets texts through again only after its own two words (provider guide on
+    toll-free opt-out): with any other we would think somebody back whom nothing reaches.
+    """
+    is_carrier_word = normalize(incoming.body) in TOLL_FREE_START_WORDS
+    if incoming.is_opted_out and is_toll_free(incoming.row.sent_to) and not is_carrier_word:
+        return stay_silent(incoming)
     participant = incoming.participant
     facts = read_standing(participant, incoming.suppression)
     decision = decide_start(facts, has_profile=participant is not None and participant.erased_at is None)
@@ -206,17 +214,6 @@ def _opt_out(incoming: Incoming, reason: str) -> bool:
         _evidence(incoming),
         incoming.now,
         reason=reason,
-    )
-
-
-def _task(incoming: Incoming, kind: TaskKind, reason: str) -> None:
-    add_task(
-        incoming.session,
-        kind,
-        reason,
-        incoming.now,
-        participant_id=incoming.participant.id if incoming.participant else None,
-        inbound_id=incoming.row.id,
     )
 
 

@@ -33,12 +33,14 @@ _BEFORE_QUESTIONS = frozenset({Keyword.HELP, Keyword.INFO, Keyword.START})
 
 
 def decide_outcome(incoming: Incoming) -> Outcome:
-    """Work out what a text means and do it. Runs in the caller's savepoint; commits nothing."""
+    """Work out what a text means and do it. Runs in the caller's transaction; commits nothing."""
     reading = incoming.reading
     if reading.is_wrong_number:
         return consent_words.wrong_number(incoming)
     if reading.is_stop or incoming.row.opt_out_type == "STOP":
         return consent_words.stop(incoming)
+    if incoming.row.opt_out_type == "START":
+        return consent_words.start(incoming)
     if incoming.is_opted_out and reading.keyword not in _BEFORE_QUESTIONS:
         return consent_words.stay_silent(incoming)
     if reading.keyword in _BEFORE_QUESTIONS:

@@ -1,36 +1,41 @@
 """Take in one text and answer it: the provider's webhook in one transaction.
 
-Steps: (1) a text already taken in gets the same answer again; (2) store it, encrypted; (3) in a savepoint,
-decide and record what it changes; a fault there undoes only that, puts a task on the staff list and
-answers with the hotlines; (4) store the answer as a message like any other, and the answer's XML for
-repeats; (5) commit. A fault in storing itself is the caller's to turn into 503.
+Steps: (1) store it, encrypted; a text already taken in gets the same answer again; (2) decide and record
+what it changes; (3) store the answer as a message like any other, and the answer's XML for repeats; (4)
+commit. A fault in (2) or (3) undoes it all; a second transaction then stores the text, puts a task on the
+staff list and answers with the hotlines. A fault in that one is the caller's to turn into 503.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
 from service.domain.answering import has_provider_answered
 from service.domain.keywords import read_text
-from service.domain.phone import PhoneNumber, find_e164
+from service.domain.phone import find_sender
 from service.domain.twiml import EMPTY_RESPONSE
-from service.store.consent import find_suppression
-from service.store.inbound import InboundMessage, TaskKind, find_inbound
-from service.store.participants import find_participant
+from service.store.answers import Conclusion, RidingAnswer, finish_inbound
+from service.store.consent import ConsentChannel
+from service.store.database import DatabaseBusyError
+from service.store.inbound import (
+    TaskKind,
+    find_inbound,
+)
+from service.store.senders import NewInbound, add_inbound, get_text_sender
 from service.store.service_state import record_key_use
 from service.usecases.context import Context
-from service.usecases.inbound.answer_rows import plan_answer, record_answer
+from service.usecases.inbound.answer_rows import build_answer, plan_answer
 from service.usecases.inbound.decide import decide_outcome
-from service.usecases.inbound.reply import Incoming, Outcome, Reply
-from service.usecases.people.consent_changes import add_task
+from service.usecases.inbound.reply import Incoming, Outcome, Reply, StoredText
+from service.usecases.people.consent_changes import Evidence, opt_out, opt_out_unread
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +50,8 @@ class IncomingText:
     def provider_message_id(self) -> str:
         """The provider's id. A signed text without one is known by what it holds, so a repeat is too."""
         for name in ("MessageSid", "SmsMessageSid", "SmsSid"):
-            if self.form.get(name):
-                return self.form[name][:64]
+            if value := _plain(self.form.get(name)):
+                return value[:64]
         digest = hashlib.sha256(json.dumps(dict(self.form), sort_keys=True).encode("utf-8", "replace"))
         return "none:" + digest.hexdigest()[:40]
 
@@ -60,130 +65,156 @@ class IncomingText:
 
     @property
     def opt_out_type(self) -> str | None:
-        return self.form.get("OptOutType") or None
+        return _plain(self.form.get("OptOutType")).upper()[:12] or None
 
     @property
     def has_media(self) -> bool:
         return self.form.get("NumMedia", "0") not in ("", "0")
 
 
+def _plain(value: str | None) -> str:
+    """A value for a column that is not encrypted: PostgreSQL's texts cannot hold NUL."""
+    return (value or "").replace("\0", "")
+
+
 def receive_text(context: Context, text: IncomingText, now: datetime) -> str:
     """Store and answer one text; returns the XML answer. Commits once; a repeat changes nothing."""
-    try:
-        with context.database.begin() as session:
-            earlier = find_inbound(session, text.provider_message_id)
-            if earlier is not None:
-                return earlier.answer or EMPTY_RESPONSE
-            return _take_in(context, session, text, now)
-    except IntegrityError:
-        # Two deliveries of one text at the same moment: the other one has just committed.
-        with context.database.read() as session:
-            earlier = find_inbound(session, text.provider_message_id)
-            if earlier is None:
-                raise
-            return earlier.answer or EMPTY_RESPONSE
+    for is_last_try in (False, True):
+        try:
+            with context.database.begin() as session:
+                return _take_in(context, session, text, now, _handle)
+        except Exception as fault:
+            if _lost_a_race(fault) and not is_last_try:
+                continue
+            if isinstance(fault, OperationalError | InterfaceError | TimeoutError | DatabaseBusyError):
+                raise  # the database is away or busy: the provider tries again, and nothing is lost
+            log.exception("inbound_fault", exc_info=False, fault=type(fault).__name__)
+            break
+    with context.database.begin() as session:
+        return _take_in(context, session, text, now, _answer_fault)
 
 
-def _take_in(context: Context, session: Session, text: IncomingText, now: datetime) -> str:
-    phone = find_e164(text.sender)
-    row = _store(context, session, text, phone, now)
-    if phone is None:
-        add_task(session, TaskKind.NEEDS_REPLY, "unusual_sender", now, inbound_id=row.id)
-        row.meaning, row.answer = "unusual_sender", EMPTY_RESPONSE
+_LOST_RACES = frozenset({"40001", "40P01"})
+"""SQLSTATE of a serialization failure and of a deadlock."""
+
+
+def _lost_a_race(fault: Exception) -> bool:
+    """Two first texts of one number at once, or two that waited for each other: the loser may try again."""
+    if isinstance(fault, IntegrityError):
+        return True
+    return isinstance(fault, DBAPIError) and getattr(fault.orig, "sqlstate", None) in _LOST_RACES
+
+
+Handler = Callable[[Context, Session, StoredText, datetime], str]
+
+
+def _take_in(context: Context, session: Session, text: IncomingText, now: datetime, handle: Handler) -> str:
+    stored = _store(context, session, text, now)
+    if stored is None:
+        earlier = find_inbound(session, text.provider_message_id)
+        return (earlier and earlier.answer) or EMPTY_RESPONSE
+    if stored.phone is not None and stored.phone.e164 in (context.settings.twilio_from, text.form.get("To")):
+        # Our own texts coming back: an answer would come back as well.
+        finish_inbound(session, stored.id, Conclusion(None, "own_number", EMPTY_RESPONSE), now)
         return EMPTY_RESPONSE
-    try:
-        answer = _handle(context, session, row, phone, now)
-    except Exception as fault:
-        if isinstance(fault, DBAPIError) and fault.connection_invalidated:
-            raise
-        log.exception("inbound_fault", inbound_id=row.id, exc_info=False, fault=type(fault).__name__)
-        answer = _answer_fault(context, session, row, phone, now)
-    row.answer = answer
-    return answer
+    if stored.phone is None:
+        task = (TaskKind.NEEDS_REPLY, "unusual_sender")
+        finish_inbound(session, stored.id, Conclusion(None, "unusual_sender", EMPTY_RESPONSE, (task,)), now)
+        return EMPTY_RESPONSE
+    return handle(context, session, stored, now)
 
 
-def _store(
-    context: Context, session: Session, text: IncomingText, phone: PhoneNumber | None, now: datetime
-) -> InboundMessage:
+def _store(context: Context, session: Session, text: IncomingText, now: datetime) -> StoredText | None:
+    phone = find_sender(text.sender, context.settings.org_country)
     lookup = context.keyring.hash_newest(phone.e164) if phone else None
     if lookup:
         record_key_use(session, lookup.key_id, now)
-    row = InboundMessage(
+    new = NewInbound(
         provider_message_id=text.provider_message_id,
         sender=text.sender,
-        sender_hash=lookup.value if lookup else None,
-        sender_key_id=lookup.key_id if lookup else None,
+        lookup=lookup,
+        hashes=context.keyring.hash_all(phone.e164) if phone else (),
         body=text.body,
         raw=dict(text.form),
-        opt_out_type=(text.opt_out_type or "")[:12] or None,
+        opt_out_type=text.opt_out_type,
         has_media=text.has_media,
         received_at=now,
     )
-    session.add(row)
-    session.flush()
-    return row
-
-
-def _handle(
-    context: Context, session: Session, row: InboundMessage, phone: PhoneNumber, now: datetime
-) -> str:
-    """Decide and record in a savepoint. Two first texts of one number at once: the loser tries again."""
-    for is_last_try in (False, True):
-        try:
-            with session.begin_nested():
-                incoming = _read(context, session, row, phone, now)
-                outcome = decide_outcome(incoming)
-                row.meaning = outcome.meaning
-                row.participant_id = incoming.participant.id if incoming.participant else None
-                return _record(incoming, outcome)
-        except IntegrityError:
-            if is_last_try:
-                raise
-    raise AssertionError("unreachable")
-
-
-def _read(
-    context: Context, session: Session, row: InboundMessage, phone: PhoneNumber, now: datetime
-) -> Incoming:
-    body = row.body or ""
-    return Incoming(
-        context=context,
-        session=session,
-        row=row,
+    ids = add_inbound(session, new)
+    if ids is None:
+        return None
+    return StoredText(
+        id=ids[0],
+        sent_to=text.form.get("To", "") or context.settings.twilio_from,
+        participant_id=ids[1],
+        provider_message_id=text.provider_message_id,
         phone=phone,
-        participant=find_participant(session, phone, context.keyring, lock=True),
-        suppression=find_suppression(session, phone, context.keyring),
-        body=body,
-        reading=read_text(body, context.catalog.keywords),
-        now=now,
+        body=text.body,
+        opt_out_type=text.opt_out_type,
+        has_media=text.has_media,
+        received_at=now,
     )
 
 
-def _record(incoming: Incoming, outcome: Outcome) -> str:
+def _handle(context: Context, session: Session, stored: StoredText, now: datetime) -> str:
+    incoming = _read(context, session, stored, now)
+    outcome = decide_outcome(incoming)
+    answer, riding = _answer(incoming, outcome)
+    participant_id = incoming.participant.id if incoming.participant else None
+    conclusion = Conclusion(participant_id, outcome.meaning, answer, incoming.tasks)
+    finish_inbound(session, stored.id, conclusion, now, riding)
+    return answer
+
+
+def _read(context: Context, session: Session, stored: StoredText, now: datetime) -> Incoming:
+    assert stored.phone is not None
+    sender = get_text_sender(session, stored.phone, stored.participant_id, context.keyring)
+    return Incoming(
+        context=context,
+        session=session,
+        row=stored,
+        phone=stored.phone,
+        participant=sender.participant,
+        suppression=sender.suppression,
+        body=stored.body,
+        reading=read_text(stored.body, context.catalog.keywords),
+        now=now,
+        open_conversation_id=sender.open_conversation_id,
+    )
+
+
+def _answer(incoming: Incoming, outcome: Outcome) -> tuple[str, RidingAnswer | None]:
     if outcome.reply is None:
-        return EMPTY_RESPONSE
+        return EMPTY_RESPONSE, None
     mode = incoming.context.settings.optout_mode
     if has_provider_answered(mode, incoming.reading, incoming.row.opt_out_type):
         if outcome.reply.must_arrive:
             plan_answer(incoming, outcome.reply)
-        return EMPTY_RESPONSE
-    return record_answer(incoming, outcome.reply)
+        return EMPTY_RESPONSE, None
+    return build_answer(incoming, outcome.reply)
 
 
-def _answer_fault(
-    context: Context, session: Session, row: InboundMessage, phone: PhoneNumber, now: datetime
-) -> str:
-    row.is_faulty, row.meaning = True, "fault"
-    add_task(session, TaskKind.HANDLING_FAULT, "fault_in_handling", now, inbound_id=row.id)
+def _answer_fault(context: Context, session: Session, stored: StoredText, now: datetime) -> str:
+    """Answer without looking at anything that may be what broke. A stop still holds, by the number's hash."""
+    assert stored.phone is not None
     nobody = Incoming(
         context=context,
         session=session,
-        row=row,
-        phone=phone,
+        row=stored,
+        phone=stored.phone,
         participant=None,
         suppression=None,
         body="",
-        reading=read_text("", context.catalog.keywords),
+        reading=read_text(stored.body, context.catalog.keywords),
         now=now,
     )
-    return record_answer(nobody, Reply(("reply/fault",)))
+    reading = nobody.reading
+    if reading.is_stop or reading.is_wrong_number or stored.opt_out_type == "STOP":
+        evidence = Evidence(ConsentChannel.SMS, "participant", stored.provider_message_id, now)
+        opt_out(session, context.keyring, stored.phone, None, evidence, now, reason="stop")
+        if stored.participant_id is not None:
+            opt_out_unread(session, stored.participant_id, now)
+    answer, riding = build_answer(nobody, Reply(("reply/fault",)))
+    tasks = ((TaskKind.HANDLING_FAULT, "fault_in_handling"),)
+    finish_inbound(session, stored.id, Conclusion(None, "fault", answer, tasks, is_faulty=True), now, riding)
+    return answer

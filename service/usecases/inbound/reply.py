@@ -11,7 +11,7 @@ from service.domain.keywords import TextReading
 from service.domain.kinds import MessageKind
 from service.domain.phone import PhoneNumber
 from service.store.consent import Suppression, is_suppressed
-from service.store.inbound import InboundMessage
+from service.store.inbound import TaskKind
 from service.store.participants import Participant
 from service.usecases.context import Context
 
@@ -41,19 +41,40 @@ class Outcome:
 SILENCE = None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredText:
+    """A text that has its row. `phone` is None for a sender that is no number."""
+
+    id: int
+    sent_to: str
+    participant_id: int | None
+    provider_message_id: str
+    phone: PhoneNumber | None
+    body: str
+    opt_out_type: str | None
+    has_media: bool
+    received_at: datetime
+
+
 @dataclass(slots=True)
 class Incoming:
     """One inbound text under way: its row, who sent it, and how it reads."""
 
     context: Context
     session: Session
-    row: InboundMessage
+    row: StoredText
     phone: PhoneNumber
     participant: Participant | None
     suppression: Suppression | None
     body: str
     reading: TextReading
     now: datetime
+    open_conversation_id: int | None = None
+    tasks: list[tuple[TaskKind, str]] = field(default_factory=list)
+
+    def note_task(self, kind: TaskKind, reason: str) -> None:
+        """Put this text on the staff list when its handling is recorded."""
+        self.tasks.append((kind, reason))
 
     @property
     def is_opted_out(self) -> bool:

@@ -14,7 +14,6 @@ from service.store.participants import Participant, ParticipantStatus
 from service.usecases.inbound.reply import Incoming, Outcome, Reply
 from service.usecases.people.consent_changes import (
     Evidence,
-    add_task,
     days_in_program,
     plan_from,
     record_consent_event,
@@ -40,13 +39,7 @@ def pause(incoming: Incoming) -> Outcome:
     participant.paused_until = until
     _record(incoming, participant, ConsentKind.PAUSED)
     if is_early:
-        add_task(
-            incoming.session,
-            TaskKind.PAUSED_EARLY,
-            "paused_early",
-            incoming.now,
-            participant_id=participant.id,
-        )
+        incoming.note_task(TaskKind.PAUSED_EARLY, "paused_early")
     fields = {"days": str(days), "until": _day(until, participant)}
     return Outcome("pause", Reply(("reply/paused",), fields))
 

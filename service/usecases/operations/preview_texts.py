@@ -28,7 +28,8 @@ def preview_text(context: Context, text_id: str, language: str, *, is_plain: boo
         raise NoTextError(text_id) from None
     body = render(
         text.body,
-        context.common_fields(context.settings.org_country) | dict(context.catalog.entries[text_id].fields),
+        context.common_fields(context.settings.org_country, language)
+        | dict(context.catalog.entries[text_id].fields),
     )
     count = count_segments(body)
     return {

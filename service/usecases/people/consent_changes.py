@@ -13,6 +13,7 @@ from service.domain.consent import ConsentFacts, Standing
 from service.domain.delivery import STOPPABLE, MessageState
 from service.domain.local_time import local_date
 from service.domain.phone import PhoneNumber, area_timezones, country_of
+from service.store.base import table_of
 from service.store.consent import (
     ConsentChannel,
     ConsentEvent,
@@ -22,7 +23,6 @@ from service.store.consent import (
     is_suppressed,
 )
 from service.store.conversations import Conversation
-from service.store.inbound import Task, TaskKind
 from service.store.keyring import Keyring
 from service.store.messages import Message, MessageEvent
 from service.store.participants import (
@@ -261,6 +261,20 @@ def opt_out(
     return not was_suppressed
 
 
+def opt_out_unread(session: Session, participant_id: int, now: datetime) -> None:
+    """The person's side of an opt-out when their row cannot be read. The suppression is the caller's."""
+    people = table_of(Participant)
+    session.execute(
+        update(people)
+        .where(people.c.id == participant_id)
+        .values(
+            status=ParticipantStatus.OPTED_OUT, next_plan_at=None, paused_until=None, opt_in_asked_at=None
+        )
+    )
+    cancel_waiting(session, participant_id, "opted_out", now)
+    close_conversation(session, participant_id, "opted_out", now)
+
+
 def _suppress(
     session: Session,
     keyring: Keyring,
@@ -330,29 +344,6 @@ def close_conversation(session: Session, participant_id: int, reason: str, now: 
         update(Conversation)
         .where(Conversation.participant_id == participant_id, Conversation.closed_at.is_(None))
         .values(closed_at=now, close_reason=reason)
-    )
-
-
-def add_task(
-    session: Session,
-    kind: TaskKind,
-    reason: str,
-    now: datetime,
-    *,
-    participant_id: int | None = None,
-    inbound_id: int | None = None,
-    message_id: int | None = None,
-) -> None:
-    """Put something on the staff list."""
-    session.execute(
-        insert(Task).values(
-            kind=kind,
-            reason=reason,
-            participant_id=participant_id,
-            inbound_id=inbound_id,
-            message_id=message_id,
-            created_at=now,
-        )
     )
 
 

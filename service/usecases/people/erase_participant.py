@@ -57,14 +57,7 @@ def erase_participant(context: Context, phone: PhoneNumber, by: str, now: dateti
             opt_out(session, context.keyring, phone, participant, evidence, now, reason=REASON)
         inbound = _forget_inbound(context, session, phone, participant)
         if participant is not None:
-            record_consent_event(
-                session,
-                ConsentKind.ERASED,
-                evidence,
-                now,
-                participant=participant,
-                suppression=find_suppression(session, phone, context.keyring),
-            )
+            _record_erasure(context, session, phone, participant, evidence)
             _forget_person(session, participant, now)
         _forget_texts(session, participant, inbound)
         found = Erasure.ERASED if participant is not None or inbound else Erasure.NOTHING_STORED
@@ -79,6 +72,19 @@ def erase_participant(context: Context, phone: PhoneNumber, by: str, now: dateti
             )
         )
     return found
+
+
+def _record_erasure(
+    context: Context, session: Session, phone: PhoneNumber, participant: Participant, evidence: Evidence
+) -> None:
+    record_consent_event(
+        session,
+        ConsentKind.ERASED,
+        evidence,
+        evidence.expressed_at,
+        participant=participant,
+        suppression=find_suppression(session, phone, context.keyring),
+    )
 
 
 def _forget_inbound(

@@ -25,7 +25,6 @@ from service.store.consent import (
 )
 from service.store.messages import Message
 from service.store.participants import (
-    Enrollment,
     EnrollmentStatus,
     Participant,
     ParticipantStatus,
@@ -37,18 +36,16 @@ from service.usecases.people.consent_changes import (
     Evidence,
     NewParticipant,
     Wording,
-    add_enrollment,
     add_participant,
     ask_for_consent,
     cancel_waiting,
     confirm_consent,
     lift_suppression,
-    plan_from,
     read_standing,
     record_consent_event,
 )
 from service.usecases.people.participant_cells import ParticipantRow
-from service.usecases.people.tags import add_tags
+from service.usecases.people.person_details import enroll, fill_in
 from service.usecases.people.wording import render_opt_in_request, render_written_welcome
 
 MAX_SOURCE = 200
@@ -130,7 +127,7 @@ def apply_row(run: ImportRun, session: Session, row: ParticipantRow) -> RowOutco
     if case.decision is ImportDecision.KEEP_OPTED_OUT:
         return RowOutcome.OPTED_OUT
     if case.decision is ImportDecision.KEEP and case.participant is not None:
-        is_changed = _fill_in(run, session, case.participant, row)
+        is_changed = fill_in(session, run.context.keyring, case.participant, row, run.now)
         return RowOutcome.UPDATED if is_changed else RowOutcome.UNCHANGED
     participant = case.participant or _add(run, session, row)
     if case.decision is ImportDecision.ASK:
@@ -157,8 +154,7 @@ def _list(run: ImportRun, session: Session, participant: Participant, case: RowC
         enrollment.program_id == case.row.program_id
         for enrollment in list_open_enrollments(session, participant.id)
     )
-    _enroll(run, session, participant, case.row)
-    is_changed = _fill_in(run, session, participant, case.row)
+    is_changed = _take_details(run, session, participant, case.row)
     if not is_enrolled:
         record_consent_event(
             session,
@@ -175,8 +171,7 @@ def _list(run: ImportRun, session: Session, participant: Participant, case: RowC
 def _ask(run: ImportRun, session: Session, participant: Participant, case: RowCase) -> RowOutcome:
     """Verbal consent: one request to confirm it, and nothing else until the answer."""
     _reopen(run, session, participant, case)
-    _enroll(run, session, participant, case.row)
-    _fill_in(run, session, participant, case.row)
+    _take_details(run, session, participant, case.row)
     wording = render_opt_in_request(run.context, participant, run.programs[case.row.program_id])
     ask_for_consent(session, participant, case.row.program_id, _evidence(run, case.row), wording, run.now)
     # The thirty days to answer begin now, when the request goes out, not when the consent was spoken.
@@ -189,8 +184,7 @@ def _welcome(run: ImportRun, session: Session, participant: Participant, case: R
     if participant.status == ParticipantStatus.ASKED:
         cancel_waiting(session, participant.id, "consent_documented", run.now)
     _reopen(run, session, participant, case)
-    _enroll(run, session, participant, case.row)
-    _fill_in(run, session, participant, case.row)
+    _take_details(run, session, participant, case.row)
     wording = render_written_welcome(run.context, participant, run.programs[case.row.program_id])
     confirm_consent(session, participant, ConsentKind.DOCUMENTED, _evidence(run, case.row), run.now, wording)
     _plan_text(run, session, participant, case.row, wording, "welcome")
@@ -215,46 +209,9 @@ def _reopen(run: ImportRun, session: Session, participant: Participant, case: Ro
     )
 
 
-def _enroll(run: ImportRun, session: Session, participant: Participant, row: ParticipantRow) -> Enrollment:
-    """The open enrollment, or a new one where a later discharge begins the program anew."""
-    enrollment = add_enrollment(session, participant, row.program_id, run.now)
-    is_running = enrollment.status == EnrollmentStatus.ACTIVE and enrollment.anchor_on is not None
-    if is_running and row.discharge_on and enrollment.anchor_on and row.discharge_on > enrollment.anchor_on:
-        enrollment.status, enrollment.ended_at = EnrollmentStatus.ENDED, run.now
-        session.flush()
-        enrollment = add_enrollment(session, participant, row.program_id, run.now)
-    if enrollment.status == EnrollmentStatus.WAITING and row.discharge_on:
-        enrollment.discharge_on = row.discharge_on
-    session.flush()
-    return enrollment
-
-
-def _fill_in(run: ImportRun, session: Session, participant: Participant, row: ParticipantRow) -> bool:
-    """Take over what the file knows; True if anything changed.
-
-    Of somebody who answered us, only what was unknown: what they told us themselves wins over a file.
-    """
-    before = _details(participant)
-    is_untouched = participant.status == ParticipantStatus.LISTED
-    if row.name and (is_untouched or participant.name is None):
-        participant.name = row.name
-    if row.timezone and (is_untouched or not participant.zone_is_confirmed):
-        participant.timezone, participant.zone_is_confirmed, participant.area_timezones = (
-            row.timezone,
-            True,
-            "",
-        )
-        if participant.status == ParticipantStatus.ACTIVE:
-            plan_from(participant, run.now)
-    if row.language and is_untouched:
-        participant.language = row.language
-    added = add_tags(session, run.context.keyring, participant.id, row.tags, run.now)
-    session.flush()
-    return bool(added) or _details(participant) != before
-
-
-def _details(participant: Participant) -> tuple[object, ...]:
-    return participant.name, participant.timezone, participant.zone_is_confirmed, participant.language
+def _take_details(run: ImportRun, session: Session, participant: Participant, row: ParticipantRow) -> bool:
+    is_discharge_changed = enroll(session, participant, row, run.now)
+    return fill_in(session, run.context.keyring, participant, row, run.now) or is_discharge_changed
 
 
 def _evidence(run: ImportRun, row: ParticipantRow) -> Evidence:
@@ -286,6 +243,7 @@ def _plan_text(
             kind=MessageKind.ADMIN,
             lane=rule.lane,
             text_id=wording.text_id,
+            fields={"program": row.program_id},
             local_on=local_date(run.now, ZoneInfo(participant.timezone)),
             send_after=run.now,
             send_before=run.now + rule.useful_for,

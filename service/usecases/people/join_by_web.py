@@ -20,7 +20,7 @@ from service.domain.delivery import MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
 from service.domain.local_time import local_date
 from service.domain.phone import InvalidPhoneError, PhoneNumber, country_of, parse_phone
-from service.store.consent import ConsentChannel, find_suppression
+from service.store.consent import ConsentChannel, ConsentKind, find_suppression
 from service.store.messages import Message
 from service.store.participants import (
     EnrollmentStatus,
@@ -38,8 +38,9 @@ from service.usecases.people.consent_changes import (
     add_participant,
     ask_for_consent,
     read_standing,
+    record_consent_event,
 )
-from service.usecases.people.wording import OPT_IN_REQUEST
+from service.usecases.people.wording import OPT_IN_REQUEST, render_opt_in_request
 
 SUBMISSIONS_PER_HOUR = 10
 REQUEST_USEFUL_FOR = timedelta(hours=48)
@@ -133,11 +134,25 @@ def _ask(
     add_enrollment(session, participant, sign_up.program_id, now)
     evidence = Evidence(ConsentChannel.WEB, "participant", new_reference(), now)
     ask_for_consent(session, participant, sign_up.program_id, evidence, sign_up.wording, now)
-    _plan_request(session, participant, now)
+    if _plan_request(session, participant, sign_up.program_id, now):
+        # What a YES by text agrees to is what the text said, not the page.
+        programs = list_programs(session)
+        record_consent_event(
+            session,
+            ConsentKind.ASKED,
+            Evidence(ConsentChannel.SMS, "service", evidence.source_id, now),
+            now,
+            participant=participant,
+            program_id=sign_up.program_id,
+            wording=render_opt_in_request(context, participant, programs[sign_up.program_id]),
+        )
 
 
-def _plan_request(session: Session, participant: Participant, now: datetime) -> None:
-    """Plan the text that asks to confirm. The unique key, not a check before it, keeps it to one a day."""
+def _plan_request(session: Session, participant: Participant, program_id: str, now: datetime) -> bool:
+    """Plan the text that asks to confirm; False if today's is there already.
+
+    The unique key, not a check before it, keeps it to one a day.
+    """
     today = local_date(now, ZoneInfo(participant.timezone))
     row = {
         "participant_id": participant.id,
@@ -147,6 +162,7 @@ def _plan_request(session: Session, participant: Participant, now: datetime) -> 
         "kind": MessageKind.ADMIN,
         "lane": KIND_RULES[MessageKind.ADMIN].lane,
         "text_id": OPT_IN_REQUEST,
+        "fields": {"program": program_id},
         "late": "send",
         "local_on": today,
         "send_after": now,
@@ -157,4 +173,5 @@ def _plan_request(session: Session, participant: Participant, now: datetime) -> 
         "created_at": now,
     }
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    session.execute(insert(Message).values(**row).on_conflict_do_nothing())
+    added = insert(Message).values(**row).on_conflict_do_nothing().returning(Message.id)
+    return session.execute(added).first() is not None

@@ -24,7 +24,7 @@ def render_written_welcome(context: Context, participant: Participant, program: 
 
 def _render(context: Context, participant: Participant, program: Program, text_id: str) -> Wording:
     text = context.catalog.get(text_id, participant.language, plain=participant.wants_plain)
-    fields = context.common_fields(participant.country)
+    fields = context.common_fields(participant.country, participant.language)
     fields["frequency"] = frequency_of(program, participant.language)
     return Wording(text_id, text.version, render(text.body, fields))
 

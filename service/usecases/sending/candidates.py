@@ -141,7 +141,8 @@ def _reminders(
 ) -> Sequence[tuple[datetime, ReminderPlan]]:
     """Reminders of the meetings that begin within `ahead` of `after`, as they were due then.
 
-    What was due while nothing ran is planned all the same, and ends as expired with its reason.
+    What was due while nothing ran is planned all the same, and ends as expired with its reason. So does a
+    reminder for which no moment is permitted: it stands on the meeting's own day, and the window refuses it.
     """
     zone = ZoneInfo(meeting.timezone)
     offset = timedelta(minutes=meeting.minutes_before)
@@ -150,8 +151,10 @@ def _reminders(
         if starts_at <= meeting.chosen_at:
             continue
         plan = plan_reminder(starts_at, offset, person.window, person.hours_zones, after)
-        if isinstance(plan, ReminderPlan):
-            reminders.append((starts_at, plan))
+        if not isinstance(plan, ReminderPlan):
+            morning = start_of_day(local_date(starts_at, person.zone), person.zone)
+            plan = ReminderPlan(max(starts_at - offset, morning), starts_at)
+        reminders.append((starts_at, plan))
     return reminders
 
 

@@ -22,13 +22,13 @@ from service.domain.delivery import WAITING, MessageState
 from service.gateways.sms.protocol import SendOutcome, SmsTransport
 from service.store.database import real_now
 from service.store.messages import Message
+from service.store.service_state import BOOKED_AHEAD, find_booked_until
 from service.usecases.context import Context, new_reference
-from service.usecases.sending.outcomes import record_outcome
-from service.usecases.sending.release import ReadyText, release_claimed
+from service.usecases.sending.outcomes import record_outcome, take_back
+from service.usecases.sending.release import SENDER, ReadyText, release_claimed
 
 log = structlog.get_logger(__name__)
 
-BATCH = 100
 SENDER_THREADS = 16
 CLAIM_LEASE = timedelta(seconds=60)
 
@@ -60,23 +60,36 @@ def deliver_due(
     size = batch_size(context)
     with ThreadPoolExecutor(max_workers=min(SENDER_THREADS, size)) as pool:
         while not is_stopping():
+            if (ahead := _booked_ahead(context)) > BOOKED_AHEAD:
+                time.sleep(min((ahead - BOOKED_AHEAD).total_seconds(), 1.0))
+                continue
             claim_token = new_reference()
-            claimed = _claim(context, claim_token, size, now())
+            claimed = claim_due(context, claim_token, size, now())
             if not claimed:
                 break
             counts.claimed += len(claimed)
-            ready = release_claimed(context, claim_token, claimed, now(), counts)
-            _send(context, transport, ready, pool, now, counts)
+            released = release_claimed(context, claim_token, claimed, now())
+            for state in released.states:
+                counts.add(state)
+            _send(context, transport, released.ready, pool, now, counts)
     return counts
 
 
 def batch_size(context: Context) -> int:
-    """As many texts as the sender's pace lets go within one second."""
+    """As many texts as leave within one second: by the sender's pace, and by the calls made at once."""
     rate = context.settings.segments_per_second
-    return BATCH if rate is None else max(1, min(BATCH, int(rate)))
+    return SENDER_THREADS if rate is None else max(1, min(SENDER_THREADS, int(rate)))
 
 
-def _claim(context: Context, claim_token: str, size: int, now: datetime) -> list[int]:
+def _booked_ahead(context: Context) -> timedelta:
+    if context.settings.segments_per_second is None:
+        return timedelta(0)
+    with context.database.read() as session:
+        booked = find_booked_until(session, SENDER)
+        return timedelta(0) if booked is None else booked - real_now(session)
+
+
+def claim_due(context: Context, claim_token: str, size: int, now: datetime) -> list[int]:
     """Take a lease on due texts; rows another worker holds are skipped, not waited for."""
     with context.database.begin() as session:
         due = (
@@ -112,6 +125,9 @@ def _send(
     def send_one(text: ReadyText) -> None:
         if text.wait_seconds > 0:
             time.sleep(text.wait_seconds)
+        if text.is_stale:
+            counts.add(take_back(context, text, now()))
+            return
         outcome: SendOutcome = transport.send(text.sms)
         counts.add(record_outcome(context, text, outcome, now()))
 

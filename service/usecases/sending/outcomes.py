@@ -17,12 +17,12 @@ from service.domain.retry import next_try_at
 from service.gateways.sms.protocol import Accepted, Rejected, SendOutcome
 from service.store.consent import ConsentChannel
 from service.store.conversations import Conversation
-from service.store.inbound import TaskKind
+from service.store.inbound import TaskKind, add_task
 from service.store.messages import Attempt, Message
 from service.store.participants import get_participant
 from service.store.service_state import set_setting
 from service.usecases.context import Context
-from service.usecases.people.consent_changes import Evidence, add_task, opt_out
+from service.usecases.people.consent_changes import Evidence, opt_out
 from service.usecases.sending.steps import Step, take_step
 
 LOOK_UP_AFTER = timedelta(minutes=15)
@@ -58,7 +58,7 @@ def record_outcome(context: Context, text: SentText, outcome: SendOutcome, now: 
     with context.database.begin() as session:
         # People first, then messages: the order every transaction that may opt somebody out keeps.
         owner = session.scalars(select(Message.participant_id).where(Message.id == text.message_id)).one()
-        if owner is not None and isinstance(outcome, Rejected) and outcome.answer is AnswerClass.CONSENT:
+        if owner is not None and isinstance(outcome, Rejected):
             get_participant(session, owner, lock=True)
         message = session.scalars(
             select(Message).where(Message.id == text.message_id).with_for_update()
@@ -88,6 +88,35 @@ def record_outcome(context: Context, text: SentText, outcome: SendOutcome, now: 
             now,
         )
         return MessageState.UNKNOWN
+
+
+def take_back(context: Context, text: SentText, now: datetime) -> str:
+    """Plan a text again that was let go but never handed over: the worker slept meanwhile. Commits once.
+
+    It surely did not leave, so the try does not count, and consent is read anew. Returns its state; a text
+    that somebody else has taken charge of meanwhile is left as it is.
+    """
+    with context.database.begin() as session:
+        message = session.scalars(
+            select(Message).where(Message.id == text.message_id).with_for_update()
+        ).one()
+        if message.state is not MessageState.SENDING or message.claim_token != text.claim_token:
+            return message.state
+        session.execute(
+            update(Attempt)
+            .where(Attempt.id == text.attempt_id)
+            .values(outcome="not_handed_over", finished_at=now)
+        )
+        reason = "not_handed_over"
+        take_step(session, Step(message.id, MessageState.SENDING, MessageState.REJECTED, reason), now)
+        again = {"tries": message.tries - 1, "due_at": now}
+        take_step(
+            session,
+            Step(message.id, MessageState.REJECTED, MessageState.PLANNED, reason, changes=again),
+            now,
+        )
+        close_question_of(session, message.id, now)
+    return MessageState.PLANNED
 
 
 def _finish_attempt(session: Session, attempt_id: int, outcome: SendOutcome, now: datetime) -> None:

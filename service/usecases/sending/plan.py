@@ -8,48 +8,54 @@ doubles nothing.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+import structlog
+from sqlalchemy import Table, select, update
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from service.domain.day_plan import DayCounts, PlannedText, plan_day
 from service.domain.delivery import MessageState
-from service.domain.kinds import KIND_RULES, MessageKind
+from service.domain.kinds import KIND_RULES
 from service.domain.local_time import local_date, start_of_day
 from service.domain.program import Program
-from service.store.meetings import ChosenMeeting, Meeting
+from service.store.bulk import add_planned, move_planning
+from service.store.inbound import TaskKind, add_task, has_open_task
 from service.store.messages import Message
 from service.store.participants import (
     Enrollment,
     EnrollmentStatus,
     Participant,
-    ParticipantStatus,
 )
 from service.store.service_state import list_programs
 from service.usecases.context import Context
 from service.usecases.sending.candidates import (
-    DueMeeting,
     DuePerson,
-    DueProgram,
     list_candidates,
     next_day_to_plan,
-    person_hours,
+)
+from service.usecases.sending.due_people import (
+    COUNTED,
+    ExistingTexts,
+    claim_people,
+    load_existing,
+    load_sources,
 )
 
-BATCH = 500
+log = structlog.get_logger(__name__)
+
+BATCH = 1_000
+EVERYBODY = 20
+"""When so many in a row cannot be planned, the fault is not in their rows, and nobody else is set aside."""
+
+TRY_AGAIN_AFTER = timedelta(hours=1)
 _PARTICIPANTS = cast(Table, Participant.__table__)
 _MESSAGES = cast(Table, Message.__table__)
 MAX_DAYS_BACK = 31
-_COUNTED = frozenset(
-    {MessageState.PLANNED, MessageState.HELD, MessageState.CLAIMED, MessageState.SENDING}
-    | {MessageState.ACCEPTED, MessageState.SENT, MessageState.DELIVERED, MessageState.UNKNOWN}
-)
 
 
 @dataclass(slots=True)
@@ -62,150 +68,93 @@ class PlanCounts:
     expired: int = 0
 
 
-@dataclass(slots=True)
-class _Existing:
-    keys: set[str] = field(default_factory=set)
-    capped: list[date] = field(default_factory=list)
-
-
 def plan_due(context: Context, now: datetime, *, limit: int | None = None) -> PlanCounts:
     """Plan everybody who is due at `now` (aware UTC), batch by batch; commits after each batch."""
     counts = PlanCounts()
     while limit is None or counts.people < limit:
         size = BATCH if limit is None else min(BATCH, limit - counts.people)
-        with context.database.begin() as session:
-            done = _plan_batch(session, now, size, counts)
-        if done < size:
+        people = _plan_batch(context, now, size, counts)
+        if people < size:
             break
     return counts
 
 
-def _plan_batch(session: Session, now: datetime, size: int, counts: PlanCounts) -> int:
-    people = _claim(session, now, size)
+def _plan_batch(context: Context, now: datetime, size: int, counts: PlanCounts) -> int:
+    """Plan up to `size` people; returns how many were due. One whose day cannot be planned holds up nobody.
+
+    Raises what the database raises when it is not there.
+    """
+    try:
+        with context.database.begin() as session:
+            people = claim_people(session, now, size)
+            _plan_people(session, people, now, counts)
+            return len(people)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as fault:
+        log.exception("plan_fault", exc_info=False, fault=type(fault).__name__)
+    with context.database.read() as session:
+        due = select(Participant.id).where(Participant.next_plan_at <= now)
+        ids = list(session.scalars(due.order_by(Participant.next_plan_at).limit(size)))
+    failed = 0
+    for tried, one in enumerate(ids, start=1):
+        failed += not _plan_alone(context, one, now, counts, is_everybody=failed == tried - 1 >= EVERYBODY)
+    return len(ids)
+
+
+def _plan_alone(
+    context: Context, participant_id: int, now: datetime, counts: PlanCounts, *, is_everybody: bool
+) -> bool:
+    """Plan one person; False if they had to be set aside. Raises when it is nobody's fault but ours."""
+    try:
+        with context.database.begin() as session:
+            _plan_people(session, claim_people(session, now, 1, participant_id), now, counts)
+            return True
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as fault:
+        log.exception("plan_fault", exc_info=False, fault=type(fault).__name__, participant_id=participant_id)
+        if is_everybody:
+            raise
+        with context.database.begin() as session:
+            _set_aside(session, participant_id, now)
+        return False
+
+
+def _set_aside(session: Session, participant_id: int, now: datetime) -> None:
+    """Try a person whose day cannot be planned again in an hour, with one open task for staff meanwhile."""
+    session.execute(
+        update(_PARTICIPANTS)
+        .where(_PARTICIPANTS.c.id == participant_id)
+        .values(next_plan_at=now + TRY_AGAIN_AFTER)
+    )
+    if not has_open_task(session, participant_id, "plan_fault"):
+        add_task(session, TaskKind.CONFIGURATION, "plan_fault", now, participant_id=participant_id)
+
+
+def _plan_people(session: Session, people: dict[int, DuePerson], now: datetime, counts: PlanCounts) -> None:
     if not people:
-        return 0
-    _load_sources(session, people)
-    existing = _load_existing(session, people)
+        return
+    load_sources(session, people)
+    existing = load_existing(session, people)
     programs = list_programs(session)
     rows: list[dict[str, Any]] = []
-    moves: list[dict[str, Any]] = []
+    moves: list[tuple[int, date, datetime | None]] = []
     for person in people.values():
         through = _plan_person(person, programs, existing[person.id], now, rows)
         next_on = next_day_to_plan(person, programs, through)
-        moves.append(
-            {
-                "b_id": person.id,
-                "b_through": through,
-                "b_next": start_of_day(next_on, person.zone) if next_on else None,
-            }
-        )
+        moves.append((person.id, through, start_of_day(next_on, person.zone) if next_on else None))
         _complete_enrollments(session, person, programs, through)
-    _insert(session, rows)
-    session.execute(
-        update(_PARTICIPANTS)
-        .where(_PARTICIPANTS.c.id == bindparam("b_id"))
-        .values(planned_through=bindparam("b_through"), next_plan_at=bindparam("b_next")),
-        moves,
-    )
+    if rows:
+        add_planned(session, rows)
+    move_planning(session, moves)
     _count(counts, people, rows)
-    return len(people)
-
-
-def _claim(session: Session, now: datetime, size: int) -> dict[int, DuePerson]:
-    query = (
-        select(
-            Participant.id,
-            Participant.timezone,
-            Participant.zone_is_confirmed,
-            Participant.area_timezones,
-            Participant.window_opens,
-            Participant.window_closes,
-            Participant.window_opens_sunday,
-            Participant.planned_through,
-            Participant.status,
-        )
-        .where(Participant.next_plan_at <= now)
-        .order_by(Participant.next_plan_at)
-        .limit(size)
-        .with_for_update(skip_locked=True)
-    )
-    people = {}
-    for row in session.execute(query):
-        zones, window = person_hours(row)
-        people[row.id] = DuePerson(
-            id=row.id,
-            hours_zones=zones,
-            window=window,
-            planned_through=row.planned_through,
-            is_active=row.status == ParticipantStatus.ACTIVE,
-        )
-    return people
-
-
-def _load_sources(session: Session, people: dict[int, DuePerson]) -> None:
-    enrollments = session.execute(
-        select(
-            Enrollment.id,
-            Enrollment.participant_id,
-            Enrollment.program_id,
-            Enrollment.anchor_on,
-            Enrollment.started_on,
-            Enrollment.started_at,
-        ).where(Enrollment.participant_id.in_(people), Enrollment.status == EnrollmentStatus.ACTIVE)
-    )
-    for row in enrollments:
-        people[row.participant_id].programs.append(
-            DueProgram(row.id, row.program_id, row.anchor_on, row.started_on, row.started_at)
-        )
-    meetings = session.execute(
-        select(
-            ChosenMeeting.id,
-            ChosenMeeting.participant_id,
-            ChosenMeeting.minutes_before,
-            ChosenMeeting.version,
-            ChosenMeeting.created_at,
-            Meeting.weekday,
-            Meeting.starts_at,
-            Meeting.timezone,
-        )
-        .join(Meeting, Meeting.id == ChosenMeeting.meeting_id)
-        .where(ChosenMeeting.participant_id.in_(people), ChosenMeeting.ended_at.is_(None))
-    )
-    for listed in meetings:
-        people[listed.participant_id].meetings.append(
-            DueMeeting(
-                listed.id,
-                listed.version,
-                listed.weekday,
-                listed.starts_at,
-                listed.timezone,
-                listed.minutes_before,
-                listed.created_at,
-            )
-        )
-
-
-def _load_existing(session: Session, people: dict[int, DuePerson]) -> dict[int, _Existing]:
-    existing: dict[int, _Existing] = defaultdict(_Existing)
-    oldest = min((person.planned_through or date.max) for person in people.values())
-    since = oldest - timedelta(days=8) if oldest != date.max else None
-    query = select(
-        Message.participant_id, Message.dedupe_key, Message.kind, Message.state, Message.local_on
-    ).where(Message.participant_id.in_(people), Message.state != MessageState.CANCELED)
-    if since is not None:
-        query = query.where(Message.local_on >= since)
-    for row in session.execute(query):
-        mine = existing[row.participant_id]
-        mine.keys.add(row.dedupe_key)
-        if row.state in _COUNTED and KIND_RULES[MessageKind(row.kind)].is_capped and row.local_on:
-            mine.capped.append(row.local_on)
-    return existing
 
 
 def _plan_person(
     person: DuePerson,
     programs: dict[str, Program],
-    existing: _Existing,
+    existing: ExistingTexts,
     now: datetime,
     rows: list[dict[str, Any]],
 ) -> date:
@@ -225,13 +174,13 @@ def _plan_person(
         for text in texts:
             rows.append(_row(person, text, now))
             existing.keys.add(text.candidate.key)
-            if text.state in _COUNTED and KIND_RULES[text.candidate.kind].is_capped:
+            if text.state in COUNTED and KIND_RULES[text.candidate.kind].is_capped:
                 existing.capped.append(text.local_on)
         on += timedelta(days=1)
     return today
 
 
-def _counts(existing: _Existing, on: date) -> DayCounts:
+def _counts(existing: ExistingTexts, on: date) -> DayCounts:
     monday = on - timedelta(days=on.weekday())
     return DayCounts(
         today=sum(1 for day in existing.capped if day == on),
@@ -262,15 +211,6 @@ def _row(person: DuePerson, text: PlannedText, now: datetime) -> dict[str, Any]:
         "created_at": now,
         "final_at": now if is_final else None,
     }
-
-
-def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert what is not there yet; the unique key, not a check before it, is what prevents doubles."""
-    if not rows:
-        return
-    dialect = session.get_bind().dialect.name
-    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    session.execute(insert(_MESSAGES).on_conflict_do_nothing(), rows)
 
 
 def _complete_enrollments(

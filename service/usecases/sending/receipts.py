@@ -12,11 +12,10 @@ from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState, next_state_on_receipt
 from service.domain.provider_answers import AnswerClass, classify_receipt
-from service.store.inbound import TaskKind
+from service.store.inbound import TaskKind, add_task
 from service.store.messages import Attempt, Message
 from service.store.participants import get_participant
 from service.usecases.context import Context
-from service.usecases.people.consent_changes import add_task
 from service.usecases.sending.outcomes import close_question_of, record_provider_opt_out
 from service.usecases.sending.steps import Step, take_step
 
@@ -39,7 +38,7 @@ def record_receipt(context: Context, receipt: Receipt, now: datetime) -> bool:
         found = session.execute(
             select(Attempt.id, Attempt.message_id, Message.participant_id)
             .join(Message, Message.id == Attempt.message_id)
-            .where(Attempt.reference == receipt.reference)
+            .where(Attempt.reference == receipt.reference.replace("\0", ""))
         ).first()
         if found is None:
             log.warning("receipt_without_attempt", status=receipt.status[:20])
@@ -59,12 +58,18 @@ def _keep_provider_id(session: Session, attempt_id: int, receipt: Receipt, now: 
     if receipt.error_code is not None:
         values["error_code"] = receipt.error_code
     session.execute(update(Attempt).where(Attempt.id == attempt_id).values(values))
-    if receipt.provider_message_id:
-        session.execute(
-            update(Attempt)
-            .where(Attempt.id == attempt_id, Attempt.provider_message_id.is_(None))
-            .values(provider_message_id=receipt.provider_message_id[:40])
-        )
+    provider_message_id = (receipt.provider_message_id or "").replace("\0", "")[:40]
+    if not provider_message_id:
+        return
+    query = select(Attempt.id).where(Attempt.provider_message_id == provider_message_id)
+    if session.scalars(query).first() not in (None, attempt_id):
+        log.warning("receipt_with_id_of_another_try")
+        return
+    session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt_id, Attempt.provider_message_id.is_(None))
+        .values(provider_message_id=provider_message_id)
+    )
 
 
 def _move(context: Context, session: Session, message: Message, receipt: Receipt, now: datetime) -> None:

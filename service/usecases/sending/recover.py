@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 from service.domain.delivery import MessageState
 from service.store.conversations import Conversation
 from service.store.database import real_now
-from service.store.inbound import TaskKind
+from service.store.inbound import TaskKind, add_task
 from service.store.messages import Message
 from service.usecases.context import Context
-from service.usecases.people.consent_changes import add_task
 from service.usecases.sending.steps import Step, take_step
 
 BATCH = 500
@@ -32,7 +31,7 @@ class RecoveryCounts:
 def recover_abandoned(context: Context, now: datetime) -> RecoveryCounts:
     """Free claims whose lease ran out, mark what may have left as unknown, hand old unknowns to staff.
 
-    Nothing that may have left is ever sent again here. Commits once; safe to run anywhere, any time.
+    Nothing that may have left is ever sent again here. Commits twice; safe to run anywhere, any time.
     """
     counts = RecoveryCounts()
     with context.database.begin() as session:
@@ -46,6 +45,7 @@ def recover_abandoned(context: Context, now: datetime) -> RecoveryCounts:
             step = Step(row_id, MessageState.SENDING, MessageState.UNKNOWN, "lease_ran_out")
             if take_step(session, step, now):
                 counts.unknown += 1
+    with context.database.begin() as session:
         counts.unresolved = _give_up(session, now)
         _close_expired_questions(session, now)
     return counts

@@ -71,7 +71,7 @@ def render_message(
     country = person.country if person else context.settings.org_country
     try:
         text = context.catalog.get(text_id, language, plain=bool(person and person.wants_plain))
-        body = render(text.body, context.common_fields(country) | (message.fields or {}) | extra)
+        body = render(text.body, context.common_fields(country, language) | (message.fields or {}) | extra)
     except (TemplateError, KeyError, LookupError):
         return RenderFault("render_fault", is_final=False)
     return RenderedText(recipient, body, text_id, text.version, check_in)
@@ -107,13 +107,12 @@ def _admin_fields(
     programs: dict[str, Program],
     _now: datetime,
 ) -> Details:
-    """Opt-in request and welcome say how often texts come: as the newest program version has it."""
-    for enrollment in reversed(list_open_enrollments(session, person.id)):
-        if enrollment.program_id in programs:
-            return message.text_id, {
-                "frequency": frequency_of(programs[enrollment.program_id], person.language)
-            }
-    return message.text_id, {}
+    """Opt-in request and welcome say how often their program texts, as its newest version has it."""
+    named = (message.fields or {}).get("program")
+    wanted = [named] if named else []
+    wanted += [enrollment.program_id for enrollment in reversed(list_open_enrollments(session, person.id))]
+    program = next((programs[program_id] for program_id in wanted if program_id in programs), None)
+    return message.text_id, {"frequency": frequency_of(program, person.language)}
 
 
 def _meeting_fields(

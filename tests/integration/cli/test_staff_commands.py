@@ -6,9 +6,8 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select
 
-from service.store.inbound import Task, TaskKind
+from service.store.inbound import Task, TaskKind, add_task
 from service.store.staff import AuditEvent, Staff
-from service.usecases.people.consent_changes import add_task
 from tests.conftest import NOW
 from tests.integration.cli.conftest import Cli
 

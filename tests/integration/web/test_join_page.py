@@ -198,7 +198,7 @@ def test_a_new_number_is_asked_once_with_the_evidence_kept(client: FlaskClient, 
     assert person.opt_in_asked_at == NOW
     with runtime.database.read() as session:
         enrollment = session.scalars(select(Enrollment)).one()
-        event = session.scalars(select(ConsentEvent)).one()
+        event, request = session.scalars(select(ConsentEvent).order_by(ConsentEvent.id))
     assert (enrollment.program_id, enrollment.status) == ("first-year", EnrollmentStatus.WAITING)
     assert (event.kind, event.channel, event.program_id) == (
         ConsentKind.ASKED,
@@ -208,6 +208,20 @@ def test_a_new_number_is_asked_once_with_the_evidence_kept(client: FlaskClient, 
     assert (event.wording_id, event.wording_version) == ("page/join-consent", 1)
     assert event.wording == sentence[1]
     assert re.fullmatch(r"[0-9a-f]{32}", event.source_id)
+    assert (request.channel, request.wording_id) == (ConsentChannel.SMS, "admin/opt-in-request")
+
+
+def test_a_yes_by_text_is_kept_with_the_words_of_the_text_it_answers(
+    client: FlaskClient, runtime: Runtime
+) -> None:
+    submit(client)
+    work_once(runtime.context, runtime.transport, runtime.clock)
+    text_from(runtime, PHONE, "YES")
+
+    [request, _welcome] = list_messages(runtime)
+    with runtime.database.read() as session:
+        confirmed = select(ConsentEvent).where(ConsentEvent.kind == ConsentKind.CONFIRMED)
+        assert session.scalars(confirmed).one().wording == request.body
 
 
 def test_the_one_planned_text_is_the_request_to_confirm(client: FlaskClient, runtime: Runtime) -> None:

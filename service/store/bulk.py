@@ -1,0 +1,92 @@
+"""Statements over many rows at once, as each engine does them best."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Date,
+    DateTime,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from service.store.base import table_of
+from service.store.messages import Message
+from service.store.participants import Participant
+
+_PARTICIPANTS, _MESSAGES = table_of(Participant), table_of(Message)
+_moves = func.unnest(
+    bindparam("ids", type_=ARRAY(BigInteger)),
+    bindparam("through", type_=ARRAY(Date)),
+    bindparam("next_at", type_=ARRAY(DateTime(timezone=True))),
+).table_valued("id", "through", "next_at", name="moves")
+_MOVES = _moves.render_derived()
+_MOVE_ALL = (
+    update(_PARTICIPANTS)
+    .where(_PARTICIPANTS.c.id == _MOVES.c.id)
+    .values(planned_through=_MOVES.c.through, next_plan_at=_MOVES.c.next_at)
+)
+_MOVE_EACH = (
+    update(_PARTICIPANTS)
+    .where(_PARTICIPANTS.c.id == bindparam("b_id"))
+    .values(planned_through=bindparam("b_through"), next_plan_at=bindparam("b_next_at"))
+)
+
+
+def is_one_of(
+    session: Session, column: InstrumentedAttribute[Any], ids: Collection[int]
+) -> ColumnElement[bool]:
+    """Whether a column is one of many ids: on PostgreSQL one array in place of hundreds of parameters."""
+    if session.get_bind().dialect.name == "sqlite":
+        return column.in_(ids)
+    return column == any_(literal(list(ids), ARRAY(BigInteger)))
+
+
+_PLANNED_COLUMNS = (
+    *("participant_id", "dedupe_key", "source", "source_version", "kind", "lane", "text_id", "check_in_id"),
+    *("late", "local_on", "send_after", "send_before", "due_at", "state", "reason", "tries", "created_at"),
+    "final_at",
+)
+_PLANNED = (
+    func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
+    .table_valued(*(column(name, _MESSAGES.c[name].type) for name in _PLANNED_COLUMNS), name="planned")
+    .render_derived(with_types=True)
+)
+_ADD_PLANNED = (
+    postgresql.insert(_MESSAGES).from_select(_PLANNED_COLUMNS, select(*_PLANNED.c)).on_conflict_do_nothing()
+)
+
+
+def add_planned(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert texts that are not there yet; the unique key, not a check before it, prevents doubles."""
+    if session.get_bind().dialect.name == "sqlite":
+        session.connection().execute(sqlite.insert(_MESSAGES).on_conflict_do_nothing(), rows)
+        return
+    session.connection().execute(_ADD_PLANNED, {"rows": json.dumps(rows, default=str)})
+
+
+def move_planning(session: Session, moves: Sequence[tuple[int, date, datetime | None]]) -> None:
+    """Set, for each participant id, through which local date they are planned and when to plan them next."""
+    if session.get_bind().dialect.name == "sqlite":
+        rows = [{"b_id": one, "b_through": through, "b_next_at": at} for one, through, at in moves]
+        session.connection().execute(_MOVE_EACH, rows)
+        return
+    ids, through, next_at = (list(values) for values in zip(*moves, strict=True))
+    session.connection().execute(_MOVE_ALL, {"ids": ids, "through": through, "next_at": next_at})
