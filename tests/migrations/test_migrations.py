@@ -9,8 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import inspect
 
 from service.store.database import Database
 from service.store.keyring import Keyring
@@ -73,36 +72,3 @@ def test_going_all_the_way_down_leaves_nothing_behind(empty: Database) -> None:
     downgrade(empty, "base")
 
     assert set(inspect(empty.engine).get_table_names()) <= {"alembic_version"}
-
-
-@pytest.mark.parametrize("table", ["consent_events", "message_events", "audit_events"])
-@pytest.mark.parametrize("statement", ["UPDATE {0} SET id = id + 1", "DELETE FROM {0}"])
-def test_a_record_can_be_trusted_because_nobody_can_change_it(
-    database: Database, table: str, statement: str
-) -> None:
-    rows = {
-        "consent_events": "INSERT INTO consent_events"
-        " (kind, channel, actor, source_id, expressed_at, recorded_at)"
-        " VALUES ('asked', 'sms', 'x', 'x', '2026-11-20 00:00:00', '2026-11-20 00:00:00')",
-        "message_events": "",
-        "audit_events": "INSERT INTO audit_events (at, actor, action)"
-        " VALUES ('2026-11-20 00:00:00', 'x', 'x')",
-    }
-    if not rows[table]:
-        rows[table] = (
-            "INSERT INTO message_events (message_id, at, to_state) VALUES (1, '2026-11-20 00:00:00', 'sent')"
-        )
-        with database.begin() as session:
-            session.execute(
-                text(
-                    "INSERT INTO messages (id, dedupe_key, source, source_version, kind, lane, text_id, late,"
-                    " send_after, send_before, due_at, state, tries, created_at) VALUES (1, 'x', 'x', 1,"
-                    " 'tip', 2, 'x', 'send', '2026-11-20 00:00:00', '2026-11-20 00:00:00',"
-                    " '2026-11-20 00:00:00', 'planned', 0, '2026-11-20 00:00:00')"
-                )
-            )
-    with database.begin() as session:
-        session.execute(text(rows[table]))
-
-    with pytest.raises(DBAPIError, match="append-only"), database.begin() as session:
-        session.execute(text(statement.format(table)))
