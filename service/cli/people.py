@@ -62,7 +62,7 @@ def import_command(file: Path, country: str, skip_bad_rows: bool, dry_run: bool,
         raise CliError("--country is no country code; use two letters such as US")
     content = read_file(file)
     with open_runtime() as runtime, show_progress("imported") as report:
-        request = ImportRequest(file.name, content, find_operator(), country.upper(), skip_bad_rows, dry_run)
+        request = ImportRequest(content, find_operator(), country.upper(), skip_bad_rows, dry_run)
         try:
             result = import_participants(runtime.context, request, runtime.clock(), report)
         except ParticipantFileError as error:
@@ -92,6 +92,7 @@ def _import_data(file: Path, result: ImportResult, dry_run: bool) -> dict[str, A
     ]
     return {
         "file": file.name,
+        "source": result.source,
         "dry_run": dry_run,
         "rows": result.rows,
         **counts,

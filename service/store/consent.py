@@ -41,7 +41,8 @@ class ConsentEvent(Base):
     """One declaration: who, when, through what, and the exact wording they saw. Never changed or deleted.
 
     `expressed_at` is when the person (or the paper) said it; `recorded_at` when we learned of it.
-    `source_id` points at the evidence: the provider's id of the text, the file and row, a staff address.
+    `source_id` points at the evidence: the provider's id of the text, the file's hash and
+    row, a staff address.
     The wording is ours and holds nothing about the person, so it stays readable.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 from sqlalchemy import func, select
@@ -49,7 +50,7 @@ WRITTEN = f"{PHONE.e164},Ana Example,America/Chicago,en,,2026-11-20,written,2026
 
 def run_import(context: Context, *rows: str, header: str = HEADER, now: datetime = NOW) -> ImportResult:
     content = "\n".join((header, *rows)).encode()
-    return import_participants(context, ImportRequest("people.csv", content, "cli:test"), now)
+    return import_participants(context, ImportRequest(content, "cli:test"), now)
 
 
 def outcomes(result: ImportResult) -> dict[RowOutcome, int]:
@@ -175,7 +176,7 @@ def test_the_evidence_says_who_when_where_and_the_exact_words(
     assert (event.channel, event.actor, event.source_id) == (
         ConsentChannel.IMPORT,
         "intake desk",
-        "people.csv:2",
+        f"import:{sha256(f'{HEADER}{chr(10)}{row}'.encode()).hexdigest()[:12]}:2",
     )
     assert event.expressed_at == datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
     assert event.recorded_at == NOW
@@ -209,7 +210,7 @@ def test_a_listed_person_takes_over_what_a_later_file_says(context: Context) -> 
 def test_a_file_of_several_batches_may_be_imported_again(context: Context) -> None:
     rows = [f"+1999{number:07d}" for number in range(1100)]
     progress: list[tuple[int, int]] = []
-    request = ImportRequest("people.csv", "\n".join(["phone", *rows]).encode(), "cli:test")
+    request = ImportRequest("\n".join(["phone", *rows]).encode(), "cli:test")
 
     first = import_participants(context, request, NOW, lambda done, total: progress.append((done, total)))
     again = import_participants(context, request, NOW)

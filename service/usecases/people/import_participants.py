@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -32,7 +33,6 @@ BATCH = 500
 class ImportRequest:
     """A file to bring in. `country` (ISO code) is for numbers without a country code; `by` asked for it."""
 
-    file_name: str
     content: bytes
     by: str
     country: str = "US"
@@ -42,8 +42,12 @@ class ImportRequest:
 
 @dataclass(slots=True)
 class ImportResult:
-    """What an import did, or would do. Rows are numbered as in the file; no numbers of people."""
+    """What an import did, or would do. Rows are numbered as in the file; no numbers of people.
 
+    `source` is what the consent events of this file call it, followed by the row.
+    """
+
+    source: str
     rows: int
     errors: list[RowError]
     counts: Counter[RowOutcome] = field(default_factory=Counter)
@@ -82,8 +86,8 @@ def import_participants(
     errors = sorted(shape_errors + cell_errors, key=lambda error: error.row)
     if errors and not request.skip_bad_rows:
         raise ImportRefusedError(errors)
-    run = ImportRun(context, programs, request.file_name, request.by, now)
-    result = ImportResult(len(rows) + len({error.row for error in errors}), errors)
+    run = ImportRun(context, programs, name_content(request.content), request.by, now)
+    result = ImportResult(run.source, len(rows) + len({error.row for error in errors}), errors)
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         if request.dry_run:
@@ -94,6 +98,14 @@ def import_participants(
     if not request.dry_run:
         _record_audit(run, result)
     return result
+
+
+def name_content(content: bytes) -> str:
+    """What records call a file: the beginning of its SHA-256, by which whoever has the file can prove it.
+
+    Never the file's own name: these records stay readable for ever, and people name files after people.
+    """
+    return f"import:{sha256(content).hexdigest()[:12]}"
 
 
 def _foretell(run: ImportRun, batch: Sequence[ParticipantRow], result: ImportResult) -> None:
@@ -147,7 +159,7 @@ def _record_audit(run: ImportRun, result: ImportResult) -> None:
                 at=run.now,
                 actor=run.by,
                 action="participants_imported",
-                subject=run.file_name[:80],
+                subject=run.source,
                 detail={str(outcome): count for outcome, count in sorted(result.counts.items())},
             )
         )

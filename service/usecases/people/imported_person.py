@@ -48,8 +48,6 @@ from service.usecases.people.participant_cells import ParticipantRow
 from service.usecases.people.person_details import enroll, fill_in
 from service.usecases.people.wording import render_opt_in_request, render_written_welcome
 
-MAX_SOURCE = 200
-
 
 class RowOutcome(StrEnum):
     """What became of a row."""
@@ -64,11 +62,11 @@ class RowOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportRun:
-    """What all rows of one import share."""
+    """What all rows of one import share. `source` stands for the file in records that stay readable."""
 
     context: Context
     programs: dict[str, Program]
-    file_name: str
+    source: str
     by: str
     now: datetime
 
@@ -215,11 +213,10 @@ def _take_details(run: ImportRun, session: Session, participant: Participant, ro
 
 
 def _evidence(run: ImportRun, row: ParticipantRow) -> Evidence:
-    place = f":{row.number}"
     return Evidence(
         channel=ConsentChannel.IMPORT,
         actor=row.consent_by or run.by,
-        source_id=run.file_name[: MAX_SOURCE - len(place)] + place,
+        source_id=f"{run.source}:{row.number}",
         expressed_at=row.consent_at or run.now,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -19,9 +20,11 @@ LANGUAGES = ("en", "es")
 DISCHARGED_AT_MOST_AGO = timedelta(days=400)
 DISCHARGED_AT_MOST_AHEAD = timedelta(days=60)
 EARLIEST_YEAR = 2000
+DIGITS_OF_A_NUMBER = 7
 MAX_NAME, MAX_CONSENT_BY, MAX_TAG, MAX_TAGS = 200, 120, 60, 20
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _WRITE_DATE = "write it as 2026-11-23"
+_SAY_WHO = "say who recorded it by name or role, such as intake desk"
 
 T = TypeVar("T")
 
@@ -219,9 +222,11 @@ def _check_year(year: int) -> None:
 def _consent_by(text: str, is_needed: bool) -> str | None:
     if is_needed and not text:
         raise CellError("is empty although there is consent", "say who recorded it")
-    if sum(char.isdigit() for char in text) >= 10:
-        # It is kept readable for ever with the consent: no place for anybody's number.
-        raise CellError("holds a telephone number", "give a name, a role or an address")
+    # It is kept readable for ever with the consent: no place for anybody's number or address.
+    if sum(char.isdigit() for char in text) >= DIGITS_OF_A_NUMBER:
+        raise CellError(f"holds {DIGITS_OF_A_NUMBER} or more digits, as a telephone number does", _SAY_WHO)
+    if "@" in unicodedata.normalize("NFKC", text):
+        raise CellError("holds an e-mail address", _SAY_WHO)
     return _words(text, MAX_CONSENT_BY)
 
 

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from service.cli.main import main
+from service.store.consent import ConsentEvent
 from service.store.messages import Message
 from service.store.participants import Participant
+from service.store.staff import AuditEvent
 from service.usecases.people.participant_cells import ImportRules, read_rows
 from service.usecases.people.participant_file import ParticipantFileError, parse_table
 from tests.conftest import NOW
@@ -73,9 +75,11 @@ BAD_CELLS = [
         {"consent_at": "2026-11-23T09:01"}, "consent_at: lies in the future", id="in a minute, in Chicago"
     ),
     pytest.param({"consent_at": "0001-01-01"}, "consent_at: no plausible year", id="year one"),
-    pytest.param(
-        {"consent_by": "call 202-555-0123"}, "consent_by: holds a telephone number", id="kept readable"
-    ),
+    pytest.param({"consent_by": "call 202-555-0123"}, "consent_by: holds 7 or more digits", id="a number"),
+    pytest.param({"consent_by": "desk 5550123"}, "consent_by: holds 7 or more digits", id="no area code"),
+    pytest.param({"consent_by": "٥٥٥٠١٢٣"}, "consent_by: holds 7 or more digits", id="other digits"),
+    pytest.param({"consent_by": "ana@example.org"}, "consent_by: holds an e-mail address", id="an address"),
+    pytest.param({"consent_by": "ana＠example.org"}, "consent_by: holds an e-mail address", id="a wide @"),
     pytest.param({"name": "x" * 201}, "name: longer than 200 characters", id="over-long name"),
     pytest.param({"name": "x" * 1001}, "name: longer than 1000 characters", id="over-long cell"),
     pytest.param({"name": "Ana\x07"}, "name: an unprintable character", id="a bell"),
@@ -154,6 +158,21 @@ def test_every_error_of_a_file_is_listed_and_no_number_is_printed(cli: Cli) -> N
     ]
     assert "5550111" not in result.output
     assert_nothing_done(cli)
+
+
+def test_the_files_name_and_numbers_stand_in_no_record(cli: Cli) -> None:
+    name = "Ana Example 2025550111.csv"
+
+    data = cli.data("participants", "import", cli.file(make_row(consent_by="desk 555012"), name))
+
+    with cli.database.read() as session:
+        events = session.scalars(select(ConsentEvent)).all()
+        audit = session.scalars(select(AuditEvent)).one()
+    assert [event.source_id for event in events] == [f"{data['source']}:2"]
+    assert audit.subject == data["source"]
+    kept = " ".join(str(value) for row in (*events, audit) for value in vars(row).values())
+    assert "Ana" not in kept
+    assert "5550111" not in kept
 
 
 def test_bad_rows_can_be_skipped_and_are_listed(cli: Cli) -> None:
