@@ -7,9 +7,13 @@ from flask import Blueprint, Response, request
 
 from service.domain.twiml import EMPTY_RESPONSE, TwimlText, build_twiml
 from service.gateways.sms.signature import SETTINGS_HEADER, SIGNATURE_HEADER
-from service.usecases.inbound.receive_text import IncomingText, receive_text
+from service.usecases.inbound.incoming_text import IncomingText
+from service.usecases.inbound.receive_text import receive_text
 from service.usecases.sending.receipts import Receipt, record_receipt
 from service.wiring import Runtime
+
+MAX_BODY_BYTES = 64 * 1024
+"""The provider's forms have a few kilobytes."""
 
 log = structlog.get_logger(__name__)
 
@@ -20,21 +24,10 @@ def build_blueprint(runtime: Runtime) -> Blueprint:
     fault = runtime.context.catalog.get("reply/fault", "en")
     fallback_answer = build_twiml([TwimlText(fault.body)])
 
-    def is_signed() -> bool:
-        query = request.query_string.decode("latin-1")
-        url = runtime.settings.public_url + request.path + (f"?{query}" if query else "")
-        return runtime.signatures.is_signed(
-            url,
-            request.form,
-            request.headers.get(SIGNATURE_HEADER, ""),
-            settings=request.headers.get(SETTINGS_HEADER, ""),
-        )
-
     @blueprint.post("/inbound")
     def inbound() -> Response:
-        if not is_signed():
-            log.warning("forged_webhook", route="inbound")
-            return _xml(EMPTY_RESPONSE, 403)
+        if (refusal := _find_refusal(runtime, "inbound")) is not None:
+            return refusal
         try:
             answer = receive_text(runtime.context, IncomingText(request.form.to_dict()), runtime.clock())
         except Exception as error:  # the provider retries on 503 and then asks the fallback address
@@ -44,9 +37,8 @@ def build_blueprint(runtime: Runtime) -> Blueprint:
 
     @blueprint.post("/status")
     def status() -> Response:
-        if not is_signed():
-            log.warning("forged_webhook", route="status")
-            return _xml(EMPTY_RESPONSE, 403)
+        if (refusal := _find_refusal(runtime, "status")) is not None:
+            return refusal
         receipt = Receipt(
             reference=request.args.get("ref", "")[:64],
             provider_message_id=request.form.get("MessageSid") or None,
@@ -65,6 +57,38 @@ def build_blueprint(runtime: Runtime) -> Blueprint:
         return _xml(fallback_answer)
 
     return blueprint
+
+
+def _find_refusal(runtime: Runtime, route: str) -> Response | None:
+    status = _refuse_unread() or (None if _is_signed(runtime) else 403)
+    if status is None:
+        return None
+    log.warning("forged_webhook", route=route, status=status)
+    return _xml(EMPTY_RESPONSE, status)
+
+
+def _refuse_unread() -> int | None:
+    """The status for a request whose body is not worth reading, from its headers alone.
+
+    A body may come as slowly as its sender likes and holds a thread meanwhile: a stranger's is never read.
+    """
+    if not request.headers.get(SIGNATURE_HEADER):
+        return 403
+    length = request.content_length
+    if length is None:
+        return 411
+    return 413 if length > MAX_BODY_BYTES else None
+
+
+def _is_signed(runtime: Runtime) -> bool:
+    query = request.query_string.decode("latin-1")
+    url = runtime.settings.public_url + request.path + (f"?{query}" if query else "")
+    return runtime.signatures.is_signed(
+        url,
+        request.form,
+        request.headers.get(SIGNATURE_HEADER, ""),
+        settings=request.headers.get(SETTINGS_HEADER, ""),
+    )
 
 
 def _xml(body: str, status: int = 200) -> Response:
