@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
-from ipaddress import ip_address
 
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from service.usecases.operations.measure import Measures, read_measures
+from service.web.this_machine import is_from_this_machine
 from service.wiring import Runtime
 
 
@@ -34,8 +34,7 @@ def _may_read(runtime: Runtime) -> bool:
     if token is not None:
         given = request.headers.get("Authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode())
-    is_forwarded = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For"))
-    return not is_forwarded and ip_address(request.remote_addr or "0.0.0.0").is_loopback  # noqa: S104
+    return is_from_this_machine()
 
 
 class _Reading:

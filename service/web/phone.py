@@ -5,12 +5,10 @@ Registered only with TRANSPORT=simulator, and answers only the machine it runs o
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from flask import (
@@ -42,6 +40,7 @@ from service.usecases.operations.phone_threads import (
 from service.usecases.operations.simulation import Advanced, Simulation, advance, advance_to_next_text
 from service.web.page_texts import LANGUAGES, PhoneWords, load_phone_words
 from service.web.phone_view import AddedPhone, build_phone_view, format_moment
+from service.web.this_machine import is_from_this_machine
 from service.wiring import Runtime
 
 PAGE_OPEN_SECONDS = 24 * 3600
@@ -56,7 +55,6 @@ ZONES = (
     "Pacific/Honolulu",
     "America/Puerto_Rico",
 )
-_FORWARDED = ("X-Forwarded-For", "X-Real-IP", "Forwarded")
 _SESSION = "phones"
 
 
@@ -82,7 +80,7 @@ class _PhoneViews:
 
     def refuse_strangers(self) -> Response | None:
         """Only from this machine, never through a proxy; every change needs this page's own form."""
-        if not _is_local(self._runtime.settings.public_url):
+        if not is_from_this_machine():
             return _refusal(403, "The simulated phone answers only on the machine it runs on.")
         if request.method == "POST" and not _is_own_form():
             return _refusal(400, "This page was open for a long time. Please reload it and try again.")
@@ -200,20 +198,6 @@ def _list_added() -> list[AddedPhone]:
     """The phones in the visitor's own cookie: signed, and fictional numbers only."""
     stored: list[Any] = session.get(_SESSION, [])
     return [AddedPhone(*one) for one in stored if find_e164(one[0])]
-
-
-def _is_local(public_url: str) -> bool:
-    """From loopback, not forwarded, and addressed as such: a foreign name pointed at us is a foreign page."""
-    try:
-        is_loopback = ipaddress.ip_address(request.remote_addr or "").is_loopback
-    except ValueError:
-        return False
-    names = {"localhost", "127.0.0.1", "::1", urlsplit(public_url).hostname}
-    return (
-        is_loopback
-        and not any(name in request.headers for name in _FORWARDED)
-        and urlsplit(f"//{request.host}").hostname in names
-    )
 
 
 def _is_own_form() -> bool:

@@ -62,7 +62,15 @@ def test_metrics_are_closed_to_others(
 
 
 @pytest.mark.parametrize(
-    ("given", "status"), [("Bearer right-token", 200), ("Bearer wrong", 403), ("right-token", 403), ("", 403)]
+    ("given", "status"),
+    [
+        ("Bearer right-token", 200),
+        ("Bearer wrong", 403),
+        ("Bearer right-token-and-more", 403),
+        ("Bearer r\xefght-token", 403),
+        ("right-token", 403),
+        ("", 403),
+    ],
 )
 def test_metrics_with_a_token_ask_for_it_from_everywhere(
     database_url: str, clock: FakeClock, given: str, status: int
