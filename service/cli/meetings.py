@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from service.cli.output import CliError, emit, find_operator, open_runtime, say
+from service.cli.output import CliError, emit, find_operator, open_runtime, say_each
 from service.usecases.meetings.import_meetings import import_meetings, list_meetings
 from service.usecases.meetings.read_listing import ListingRequest, read_listing
 
@@ -36,8 +36,7 @@ def import_command(
     with open_runtime() as runtime:
         request = ListingRequest(source, listing_format, timezone, name, accept_shrink)
         read = read_listing(request)
-        for line in read.problems:
-            say(line)
+        say_each(read.problems)
         changes = import_meetings(runtime.context, read.listing, find_operator(), runtime.clock())
     data = {
         "source": read.listing.source_name,

@@ -33,6 +33,7 @@ from service.wiring import Runtime, build_runtime
 
 BAD_INPUT = 2
 FAULT = 1
+MOST_LINES = 100
 
 
 class CliError(click.ClickException):
@@ -102,6 +103,14 @@ def _unexpected(error: Exception) -> click.ClickException:
 def say(message: str) -> None:
     """Tell the person at the terminal something. Never on stdout, which holds data only."""
     click.echo(message, err=True)
+
+
+def say_each(lines: Sequence[str]) -> None:
+    """Tell at most a hundred lines, and how many more there are: the first ones are the ones to mend."""
+    for line in lines[:MOST_LINES]:
+        say(line)
+    if len(lines) > MOST_LINES:
+        say(f"… and {len(lines) - MOST_LINES:,} more")
 
 
 def emit(data: Any, as_json: bool, line: Callable[[Any], str]) -> None:

@@ -17,6 +17,7 @@ from service.cli.output import (
     parse_number,
     read_file,
     say,
+    say_each,
     show_progress,
 )
 from service.usecases.people.choose_meeting import (
@@ -70,16 +71,14 @@ def import_command(file: Path, country: str, skip_bad_rows: bool, dry_run: bool,
         except ImportRefusedError as error:
             _say_errors(file, error)
             raise click.exceptions.Exit(BAD_INPUT) from None
-    for skipped in result.errors:
-        say(f"skipped: {skipped.as_line(file.name)}")
-    for row in result.opted_out_rows:
-        say(f"{file.name}: row {row}: opted out earlier and stays so; only a newer consent reopens")
+    say_each([f"skipped: {error.as_line(file.name)}" for error in result.errors])
+    stays = "opted out earlier and stays so; only a newer consent reopens"
+    say_each([f"{file.name}: row {row}: {stays}" for row in result.opted_out_rows])
     emit(_import_data(file, result, dry_run), as_json, _import_line)
 
 
 def _say_errors(file: Path, refused: ImportRefusedError) -> None:
-    for error in refused.errors:
-        say(error.as_line(file.name))
+    say_each([error.as_line(file.name) for error in refused.errors])
     if len(refused.errors) > 1:
         say(f"nothing was imported: {len(refused.errors)} errors; correct them or use --skip-bad-rows")
 

@@ -20,6 +20,7 @@ from service.usecases.people.import_participants import (
     ImportRequest,
     import_participants,
 )
+from service.usecases.people.imported_person import RowOutcome
 from tests.conftest import NOW
 
 ROWS = 500
@@ -125,4 +126,4 @@ def test_an_import_that_died_between_two_batches_is_finished_by_the_same_file(co
     result = import_participants(context, request, NOW)
 
     assert count_people(context) == 3 * BATCH
-    assert (result.counts["unchanged"], result.counts["welcomed"]) == (2 * BATCH, BATCH)
+    assert result.counts == {RowOutcome.UNCHANGED: 2 * BATCH, RowOutcome.WELCOMED: BATCH}

@@ -27,6 +27,7 @@ COLUMNS = (
 )
 MAX_BYTES = 20_000_000
 MAX_CELL = 1_000
+MAX_SHOWN = 10
 _SEPARATORS = (",", ";", "\t")
 _SAVE_AS = 'save it as "CSV UTF-8"'
 _USE_COLUMNS = f"use {', '.join(COLUMNS)}"
@@ -108,6 +109,8 @@ def _sniff(header: str) -> str:
 def _list_records(text: str) -> Iterator[tuple[int, list[str]]]:
     """Rows with anything in them, numbered as a spreadsheet does: a cell of several lines is one row."""
     lines = io.StringIO(text, newline="")
+    # A cell past the library's limit would end the whole file, without its column: ours is told with both.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     separator = _sniff(next((line for line in text.splitlines() if line.strip()), ""))
     reader = csv.reader(lines, delimiter=separator, strict=True)
     number = 0
@@ -134,12 +137,12 @@ def _read_header(row: int, names: Sequence[str]) -> list[str]:
         raise _fault(row, "phone", "the first row holds data", f"put column names there: {_USE_COLUMNS}")
     unknown = [_printable(name) for name in columns if name not in COLUMNS]
     if "phone" not in columns:
-        found = f" (found {', '.join(unknown[:10])})" if unknown else ""
+        found = f" (found {', '.join(unknown[:MAX_SHOWN])})" if unknown else ""
         raise _fault(row, "phone", f"the column is missing{found}", _USE_COLUMNS)
     if unknown:
         raise _fault(
             row,
-            ", ".join(unknown),
+            ", ".join(unknown[:MAX_SHOWN]) + (", ..." if len(unknown) > MAX_SHOWN else ""),
             "unknown column" if len(unknown) == 1 else "unknown columns",
             _USE_COLUMNS,
         )
@@ -165,10 +168,14 @@ def _find_shape_error(number: int, columns: Sequence[str], cells: Sequence[str])
         )
     for column, cell in zip(columns, cells, strict=False):
         if len(cell) > MAX_CELL:
-            return RowError(number, column, f"longer than {MAX_CELL} characters", "shorten it")
+            return RowError(number, column, f"longer than {MAX_CELL} characters", _shorten(cell))
         if any(unicodedata.category(char) == "Cc" and not char.isspace() for char in cell):
             return RowError(number, column, "an unprintable character", "type it again")
     return None
+
+
+def _shorten(cell: str) -> str:
+    return "close the quotation mark that it begins with" if "\n" in cell or "\r" in cell else "shorten it"
 
 
 def _fault(row: int, column: str, problem: str, remedy: str) -> ParticipantFileError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,11 @@ BAD_FILES = [
     pytest.param(b"name\nAna\n", "row 1, column phone: the column is missing", id="no phone column"),
     pytest.param(b"phone,email\n", "row 1, column email: unknown column; use phone", id="unknown column"),
     pytest.param(b"phone,age,sex\n", "row 1, column age, sex: unknown columns", id="two unknown columns"),
+    pytest.param(
+        ("phone," + ",".join("abcdefghijklm") + "\n").encode(),
+        "row 1, column a, b, c, d, e, f, g, h, i, j, ...: unknown columns",
+        id="a table of something else",
+    ),
     pytest.param(b"phone,Phone\n", "row 1, column phone: the column is there twice", id="twice"),
     pytest.param(
         b"+12025550111,Ana\n", "row 1, column phone: the first row holds data", id="no header at all"
@@ -158,6 +164,43 @@ def test_every_error_of_a_file_is_listed_and_no_number_is_printed(cli: Cli) -> N
     ]
     assert "5550111" not in result.output
     assert_nothing_done(cli)
+
+
+OVERSIZED = [
+    pytest.param("x" * 200_000, "shorten it", id="one long line"),
+    pytest.param("x,\n" * 60_000, "close the quotation mark", id="rows swallowed by an open quotation mark"),
+]
+
+
+@pytest.mark.parametrize(("cell", "remedy"), OVERSIZED)
+def test_a_cell_beyond_the_limit_of_the_csv_library_is_told_with_its_place(
+    cli: Cli, cell: str, remedy: str
+) -> None:
+    before = csv.field_size_limit(131_072)
+    try:
+        line = cli.refusal("participants", "import", cli.file(make_row(name=cell)))
+    finally:
+        csv.field_size_limit(before)
+
+    assert line.startswith("people.csv: row 2, column name: longer than 1000 characters; ")
+    assert remedy in line
+    assert_nothing_done(cli)
+
+
+def test_what_is_wrong_with_a_long_file_is_told_in_a_hundred_lines_and_a_count(cli: Cli) -> None:
+    path = cli.file("\n".join(["phone", *["nobody"] * 1234]))
+
+    refused = cli.run("participants", "import", path)
+    skipped = cli.run("participants", "import", path, "--skip-bad-rows", "--json")
+
+    assert refused.exit_code == 2
+    lines = refused.stderr.splitlines()
+    assert len(lines) == 102
+    assert lines[99].startswith("people.csv: row 101, column phone")
+    assert lines[100] == "… and 1,134 more"
+    assert lines[101].startswith("nothing was imported: 1234 errors")
+    assert len(skipped.stderr.splitlines()) == 101
+    assert len(json.loads(skipped.stdout)["errors"]) == 1234
 
 
 def test_the_files_name_and_numbers_stand_in_no_record(cli: Cli) -> None:

@@ -75,6 +75,17 @@ def test_rows_that_cannot_be_read_are_listed_and_counted(cli: Cli) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_problems_of_a_long_listing_are_told_in_a_hundred_lines_and_a_count(cli: Cli) -> None:
+    rows = [make_row(number, start_time="soon") for number in range(150)]
+
+    result = cli.run(*arguments(cli, [*rows, make_row(150)]), "--json")
+
+    lines = result.stderr.splitlines()
+    assert len(lines) == 101
+    assert lines[-1] == "… and 50 more"
+    assert json.loads(result.stdout)["problems"] == 150
+
+
 def test_a_listing_that_shrinks_is_refused_in_one_line_until_it_is_accepted(cli: Cli) -> None:
     import_rows(cli, [make_row(number) for number in range(1, 11)])
     fewer = [make_row(number) for number in range(1, 4)]
