@@ -11,18 +11,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState
-from service.domain.phone import PhoneNumber
 from service.domain.provider_answers import AnswerClass
 from service.domain.retry import next_try_at
 from service.gateways.sms.protocol import Accepted, Rejected, SendOutcome
-from service.store.consent import ConsentChannel
-from service.store.conversations import Conversation
 from service.store.inbound import TaskKind, add_task
 from service.store.messages import Attempt, Message
 from service.store.participants import get_participant
-from service.store.service_state import set_setting
 from service.usecases.context import Context
-from service.usecases.people.consent_changes import Evidence, opt_out
+from service.usecases.sending.consequences import close_question_of, record_provider_opt_out, stop_sender
 from service.usecases.sending.steps import Step, take_step
 
 LOOK_UP_AFTER = timedelta(minutes=15)
@@ -53,7 +49,8 @@ class _Case:
 def record_outcome(context: Context, text: SentText, outcome: SendOutcome, now: datetime) -> str:
     """Write down what the provider said about one try. Commits once; returns the state the text is left in.
 
-    A receipt may have come first and moved the text on: then only the provider's id is kept.
+    A receipt may have come first and moved the text on, or the lease ran out and somebody else has it: then
+    only what is a fact whoever tells it is kept.
     """
     with context.database.begin() as session:
         # People first, then messages: the order every transaction that may opt somebody out keeps.
@@ -65,7 +62,7 @@ def record_outcome(context: Context, text: SentText, outcome: SendOutcome, now: 
         ).one()
         _finish_attempt(session, text.attempt_id, outcome, now)
         if message.state is not MessageState.SENDING or message.claim_token != text.claim_token:
-            return message.state
+            return _record_late(context, session, message, text, outcome, now)
         if isinstance(outcome, Accepted):
             changes = {"accepted_at": now, "segments": outcome.segments or message.segments}
             take_step(
@@ -88,6 +85,33 @@ def record_outcome(context: Context, text: SentText, outcome: SendOutcome, now: 
             now,
         )
         return MessageState.UNKNOWN
+
+
+def _record_late(
+    context: Context, session: Session, message: Message, text: SentText, outcome: SendOutcome, now: datetime
+) -> str:
+    """An answer for a text that moved on meanwhile overwrites nothing, but settles what nobody could tell."""
+    if isinstance(outcome, Rejected) and outcome.answer is AnswerClass.CONSENT:
+        record_provider_opt_out(context, session, message, now)
+    if not isinstance(outcome, Accepted) or message.state is not MessageState.UNKNOWN:
+        return message.state
+    if not is_last_try(session, message.id, text.attempt_id):
+        return message.state
+    step = Step(
+        message.id,
+        MessageState.UNKNOWN,
+        MessageState.ACCEPTED,
+        "accepted_by_provider",
+        changes={"accepted_at": now, "segments": outcome.segments or message.segments},
+    )
+    take_step(session, step, now)
+    return MessageState.ACCEPTED
+
+
+def is_last_try(session: Session, message_id: int, attempt_id: int) -> bool:
+    """Whether nobody has tried this text again since. What an older try tells no longer moves the text."""
+    newer = select(Attempt.id).where(Attempt.message_id == message_id, Attempt.id > attempt_id)
+    return session.scalars(newer.limit(1)).first() is None
 
 
 def take_back(context: Context, text: SentText, now: datetime) -> str:
@@ -143,8 +167,9 @@ def _reject(case: _Case) -> str:
 
 
 def _retry(case: _Case) -> str:
-    again = next_try_at(case.message.tries, case.outcome.answer, case.now)
-    if again is None or again >= case.message.send_before:
+    message, outcome = case.message, case.outcome
+    again = next_try_at(message.tries, outcome.answer, case.now, message.send_before, outcome.code)
+    if again is None:
         return _fail(case)
     take_step(
         case.session,
@@ -192,20 +217,7 @@ def _stop_person(case: _Case) -> str:
 
 def _stop_sender(case: _Case) -> str:
     """Our own set-up is at fault: stop unprompted sending until somebody looks, and keep the text."""
-    set_setting(
-        case.session,
-        "sending_stopped",
-        {"reason": "provider_configuration", "code": case.outcome.code},
-        case.now,
-        "delivery",
-    )
-    add_task(
-        case.session,
-        TaskKind.CONFIGURATION,
-        "provider_configuration",
-        case.now,
-        message_id=case.message.id,
-    )
+    stop_sender(case.session, case.message, case.outcome.code, case.now)
     return _retry(case)
 
 
@@ -220,33 +232,5 @@ _AFTER_REJECTION: dict[AnswerClass, Callable[[_Case], str]] = {
 }
 
 
-def record_provider_opt_out(context: Context, session: Session, message: Message, now: datetime) -> None:
-    """Opt out the person a text was for, because the provider or carrier says they did."""
-    if message.recipient is None:
-        return
-    participant = (
-        get_participant(session, message.participant_id, lock=True) if message.participant_id else None
-    )
-    evidence = Evidence(ConsentChannel.PROVIDER, "provider", f"message {message.id}", now)
-    opt_out(
-        session,
-        context.keyring,
-        PhoneNumber(message.recipient),
-        participant,
-        evidence,
-        now,
-        reason="provider",
-    )
-
-
 def _close_question(case: _Case) -> None:
     close_question_of(case.session, case.message.id, case.now)
-
-
-def close_question_of(session: Session, message_id: int, now: datetime) -> None:
-    """A question that surely did not go out is not open."""
-    session.execute(
-        update(Conversation)
-        .where(Conversation.message_id == message_id, Conversation.closed_at.is_(None))
-        .values(closed_at=now, close_reason="not_sent")
-    )

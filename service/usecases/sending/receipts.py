@@ -7,19 +7,25 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState, next_state_on_receipt
+from service.domain.kinds import KIND_RULES, MessageKind
 from service.domain.provider_answers import AnswerClass, classify_receipt
+from service.domain.retry import next_try_after_receipt
+from service.store.consent import ConsentEvent, ConsentKind
 from service.store.inbound import TaskKind, add_task
 from service.store.messages import Attempt, Message
 from service.store.participants import get_participant
 from service.usecases.context import Context
-from service.usecases.sending.outcomes import close_question_of, record_provider_opt_out
+from service.usecases.sending.consequences import close_question_of, record_provider_opt_out, stop_sender
+from service.usecases.sending.outcomes import is_last_try
 from service.usecases.sending.steps import Step, take_step
 
 log = structlog.get_logger(__name__)
+
+_OPT_INS = (ConsentKind.CONFIRMED, ConsentKind.DOCUMENTED, ConsentKind.REOPENED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +37,27 @@ class Receipt:
     status: str
     error_code: int | None
 
+    @property
+    def answer(self) -> AnswerClass | None:
+        """What is to be done about it; None where nothing went wrong."""
+        return classify_receipt(self.status, self.error_code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    context: Context
+    session: Session
+    message: Message
+    attempt: Attempt
+    receipt: Receipt
+    now: datetime
+
 
 def record_receipt(context: Context, receipt: Receipt, now: datetime) -> bool:
-    """Apply one receipt; False when its reference is not ours. Commits once; repeats change nothing."""
+    """Apply one receipt; False when its reference is not ours. Commits once; repeats change nothing.
+
+    A receipt of an older try is kept with that try and no longer moves the text.
+    """
     with context.database.begin() as session:
         found = session.execute(
             select(Attempt.id, Attempt.message_id, Message.participant_id)
@@ -48,31 +72,52 @@ def record_receipt(context: Context, receipt: Receipt, now: datetime) -> bool:
         message = session.scalars(
             select(Message).where(Message.id == found.message_id).with_for_update()
         ).one()
-        _keep_provider_id(session, found.id, receipt, now)
-        _move(context, session, message, receipt, now)
+        attempt = session.scalars(select(Attempt).where(Attempt.id == found.id)).one()
+        case = _Case(context, session, message, attempt, receipt, now)
+        if receipt.answer is AnswerClass.CONSENT and attempt.error_code != receipt.error_code:
+            _opt_out(case)
+        _keep_facts(session, attempt, receipt, now)
+        if is_last_try(session, message.id, attempt.id):
+            _move(case)
     return True
 
 
-def _keep_provider_id(session: Session, attempt_id: int, receipt: Receipt, now: datetime) -> None:
-    values: dict[str, Any] = {"finished_at": now}
-    if receipt.error_code is not None:
-        values["error_code"] = receipt.error_code
-    session.execute(update(Attempt).where(Attempt.id == attempt_id).values(values))
+def _opt_out(case: _Case) -> None:
+    """Believe the provider, unless the person has agreed again since the try (its receipt came late)."""
+    if case.message.participant_id is not None:
+        agreed_again = select(ConsentEvent.id).where(
+            ConsentEvent.participant_id == case.message.participant_id,
+            ConsentEvent.kind.in_(_OPT_INS),
+            ConsentEvent.recorded_at > case.attempt.started_at,
+        )
+        if case.session.scalars(agreed_again.limit(1)).first() is not None:
+            return
+    record_provider_opt_out(case.context, case.session, case.message, case.now)
+
+
+def _keep_facts(session: Session, attempt: Attempt, receipt: Receipt, now: datetime) -> None:
+    """Write what a receipt tells to its try: the first word of each kind stays."""
+    values: dict[str, Any] = {
+        "finished_at": func.coalesce(Attempt.finished_at, now),
+        "error_code": func.coalesce(Attempt.error_code, receipt.error_code),
+    }
+    session.execute(update(Attempt).where(Attempt.id == attempt.id).values(values))
     provider_message_id = (receipt.provider_message_id or "").replace("\0", "")[:40]
     if not provider_message_id:
         return
     query = select(Attempt.id).where(Attempt.provider_message_id == provider_message_id)
-    if session.scalars(query).first() not in (None, attempt_id):
+    if session.scalars(query).first() not in (None, attempt.id):
         log.warning("receipt_with_id_of_another_try")
         return
     session.execute(
         update(Attempt)
-        .where(Attempt.id == attempt_id, Attempt.provider_message_id.is_(None))
+        .where(Attempt.id == attempt.id, Attempt.provider_message_id.is_(None))
         .values(provider_message_id=provider_message_id)
     )
 
 
-def _move(context: Context, session: Session, message: Message, receipt: Receipt, now: datetime) -> None:
+def _move(case: _Case) -> None:
+    message, receipt, now = case.message, case.receipt, case.now
     before = message.state
     after = next_state_on_receipt(before, receipt.status)
     if after is None:
@@ -83,25 +128,50 @@ def _move(context: Context, session: Session, message: Message, receipt: Receipt
     if after in (MessageState.SENT, MessageState.DELIVERED) and message.sent_at is None:
         changes["sent_at"] = now
     detail = f"code {receipt.error_code}" if receipt.error_code else None
-    take_step(
-        session, Step(message.id, before, after, f"receipt_{receipt.status}"[:40], detail, changes), now
-    )
+    step = Step(message.id, before, after, f"receipt_{receipt.status}"[:40], detail, changes)
+    take_step(case.session, step, now)
     if after in (MessageState.FAILED, MessageState.UNDELIVERED):
-        _after_failure(context, session, message, receipt, now)
+        _after_failure(case, after)
 
 
-def _after_failure(
-    context: Context, session: Session, message: Message, receipt: Receipt, now: datetime
-) -> None:
-    close_question_of(session, message.id, now)
-    if classify_receipt(receipt.status, receipt.error_code) is AnswerClass.CONSENT:
-        record_provider_opt_out(context, session, message, now)
+def _after_failure(case: _Case, state: MessageState) -> None:
+    message, receipt = case.message, case.receipt
+    close_question_of(case.session, message.id, case.now)
+    if receipt.answer is AnswerClass.CONSENT:
+        return
+    if receipt.answer is AnswerClass.CONFIGURATION:
+        stop_sender(case.session, message, receipt.error_code, case.now)
+    if _try_again(case, state):
         return
     add_task(
-        session,
+        case.session,
         TaskKind.FAILED_TEXT,
         receipt.status[:40],
-        now,
+        case.now,
         participant_id=message.participant_id,
         message_id=message.id,
     )
+
+
+def _try_again(case: _Case, state: MessageState) -> bool:
+    """Plan a text again that surely did not arrive, if its kind and the reason allow it; False if not.
+
+    Never a question, because two answers to it could not be told apart, and never what rode in a webhook's
+    response: its moment has passed.
+    """
+    message, answer = case.message, case.receipt.answer
+    if (
+        answer is None
+        or case.attempt.channel != "api"
+        or not KIND_RULES[MessageKind(message.kind)].may_resend
+    ):
+        return False
+    again = next_try_after_receipt(
+        message.tries, answer, case.now, message.send_before, case.receipt.error_code
+    )
+    if again is None:
+        return False
+    changes = {"due_at": again, "final_at": None, "accepted_at": None, "sent_at": None}
+    step = Step(message.id, state, MessageState.PLANNED, f"{answer}", changes=changes)
+    take_step(case.session, step, case.now)
+    return True

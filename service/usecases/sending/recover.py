@@ -9,16 +9,21 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState
+from service.store.bulk import is_one_of
 from service.store.conversations import Conversation
 from service.store.database import real_now
-from service.store.inbound import TaskKind, add_task
+from service.store.inbound import TaskKind, add_task, has_open_task
 from service.store.messages import Message
+from service.store.service_state import list_missing_key_ids, set_setting
 from service.usecases.context import Context
+from service.usecases.sending.outcomes import LOOK_UP_AFTER
 from service.usecases.sending.steps import Step, take_step
 
 BATCH = 500
 GIVE_UP_AFTER = timedelta(hours=24)
 """How long a text of unknown fate waits for its receipt before staff are asked to look."""
+
+_KEY_MISSING = "lookup_key_missing"
 
 
 @dataclass(slots=True)
@@ -31,6 +36,8 @@ class RecoveryCounts:
 def recover_abandoned(context: Context, now: datetime) -> RecoveryCounts:
     """Free claims whose lease ran out, mark what may have left as unknown, hand old unknowns to staff.
 
+    Staff are told as well, once, when a look-up key is missing.
+
     Nothing that may have left is ever sent again here. Commits twice; safe to run anywhere, any time.
     """
     counts = RecoveryCounts()
@@ -42,12 +49,19 @@ def recover_abandoned(context: Context, now: datetime) -> RecoveryCounts:
             ):
                 counts.replanned += 1
         for row_id in _leased_before(session, MessageState.SENDING, real):
-            step = Step(row_id, MessageState.SENDING, MessageState.UNKNOWN, "lease_ran_out")
+            step = Step(
+                row_id,
+                MessageState.SENDING,
+                MessageState.UNKNOWN,
+                "lease_ran_out",
+                changes={"due_at": now + LOOK_UP_AFTER},
+            )
             if take_step(session, step, now):
                 counts.unknown += 1
     with context.database.begin() as session:
         counts.unresolved = _give_up(session, now)
         _close_expired_questions(session, now)
+        _tell_of_missing_keys(context, session, now)
     return counts
 
 
@@ -86,8 +100,27 @@ def _give_up(session: Session, now: datetime) -> int:
 
 
 def _close_expired_questions(session: Session, now: datetime) -> None:
-    session.execute(
-        update(Conversation)
+    # Those that somebody holds are skipped: waiting for one while holding another could be waiting in a ring.
+    expired = (
+        select(Conversation.id)
         .where(Conversation.closed_at.is_(None), Conversation.expires_at <= now)
-        .values(closed_at=now, close_reason="expired")
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
     )
+    ids = list(session.scalars(expired))
+    if ids:
+        session.execute(
+            update(Conversation)
+            .where(is_one_of(session, Conversation.id, ids))
+            .values(closed_at=now, close_reason="expired")
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _tell_of_missing_keys(context: Context, session: Session, now: datetime) -> None:
+    """A look-up key that rows depend on is gone: nothing unprompted is sent, and staff should know why."""
+    if not list_missing_key_ids(session, context.keyring.lookup_key_ids):
+        return
+    set_setting(session, _KEY_MISSING, {}, now, "recover")  # whose lock lets only one worker tell
+    if not has_open_task(session, None, _KEY_MISSING):
+        add_task(session, TaskKind.CONFIGURATION, _KEY_MISSING, now)

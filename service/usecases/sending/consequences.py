@@ -1,0 +1,54 @@
+"""What a refusal means beyond its own text, whether it came as an answer or as a receipt."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from service.domain.phone import PhoneNumber
+from service.store.consent import ConsentChannel, find_suppression, is_suppressed
+from service.store.conversations import Conversation
+from service.store.inbound import TaskKind, add_task, has_open_task
+from service.store.messages import Message
+from service.store.participants import get_participant
+from service.store.service_state import set_setting
+from service.usecases.context import Context
+from service.usecases.people.consent_changes import Evidence, opt_out
+
+_CONFIGURATION = "provider_configuration"
+
+
+def record_provider_opt_out(context: Context, session: Session, message: Message, now: datetime) -> None:
+    """Opt out the person a text was for, because the provider or carrier says they did.
+
+    Several texts may learn of it at once; one consent event tells it. Locks the participant.
+    """
+    if message.recipient is None:
+        return
+    phone = PhoneNumber(message.recipient)
+    participant = (
+        get_participant(session, message.participant_id, lock=True) if message.participant_id else None
+    )
+    if is_suppressed(find_suppression(session, phone, context.keyring)):
+        return
+    evidence = Evidence(ConsentChannel.PROVIDER, "provider", f"message {message.id}", now)
+    opt_out(session, context.keyring, phone, participant, evidence, now, reason="provider")
+
+
+def stop_sender(session: Session, message: Message, code: int | None, now: datetime) -> None:
+    """Our own set-up is at fault: stop unprompted sending until somebody looks, with one task for staff."""
+    # Writing the switch locks it, so that of many texts refused at once the second sees the first one's task.
+    set_setting(session, "sending_stopped", {"reason": _CONFIGURATION, "code": code}, now, "delivery")
+    if not has_open_task(session, None, _CONFIGURATION):
+        add_task(session, TaskKind.CONFIGURATION, _CONFIGURATION, now, message_id=message.id)
+
+
+def close_question_of(session: Session, message_id: int, now: datetime) -> None:
+    """A question that surely did not go out is not open."""
+    session.execute(
+        update(Conversation)
+        .where(Conversation.message_id == message_id, Conversation.closed_at.is_(None))
+        .values(closed_at=now, close_reason="not_sent")
+    )
