@@ -28,7 +28,7 @@ _MESSAGE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class RidingAnswer:
-    """An answer that is on its way with the response; `values` are columns of its message.
+    """An answer that is on its way with the response; `values` are columns of its message, without its names.
 
     Its receipt is expected within `lease_seconds`, by the database's clock.
     """
@@ -100,6 +100,12 @@ _FINISH_AT_ONCE = {
 """With an answer, with a task: on PostgreSQL the end of a text is one statement in place of up to four."""
 
 
+def name_answer(inbound_id: int) -> dict[str, object]:
+    """What ties an answer to its text and makes it the only one."""
+    source = f"i{inbound_id}"
+    return {"inbound_id": inbound_id, "source": source, "dedupe_key": f"{source}:answer"}
+
+
 def finish_inbound(
     session: Session,
     inbound_id: int,
@@ -123,7 +129,8 @@ def finish_inbound(
     message: dict[str, Any] = {}
     attempt: dict[str, Any] = {}
     if riding is not None:
-        message = {f"m_{name}": value for name, value in riding.values.items()}
+        columns = riding.values | name_answer(inbound_id)
+        message = {f"m_{name}": value for name, value in columns.items()}
         message["lease_seconds"] = riding.lease_seconds
         attempt = {"reference": riding.reference, "started_at": riding.started_at}
     if connection.dialect.name == "postgresql":

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import DateTime, Engine, create_engine, event, text
+from sqlalchemy import Connection, DateTime, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.compiler import compiles
@@ -68,6 +68,10 @@ class Database:
         self._read_sessions = sessionmaker(
             self.engine.execution_options(**{_READ_ONLY: True}), expire_on_commit=False
         )
+        # A pool of its own: switching one connection to and fro costs what this is there to save.
+        self._at_once = (
+            None if self.is_sqlite else _build_engine(url, keyring, pool_size, patience, is_autocommit=True)
+        )
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -86,9 +90,21 @@ class Database:
         with _turn(self._slots, SLOT_SECONDS), self._read_sessions() as session:
             yield session
 
+    @contextmanager
+    def at_once(self) -> Iterator[Connection]:
+        """A connection on which each statement is a whole transaction, committed as it ends.
+
+        On PostgreSQL only. Raises DatabaseBusyError.
+        """
+        assert self._at_once is not None, "SQLite writes in transactions only"
+        with _turn(self._slots, SLOT_SECONDS), self._at_once.connect() as connection:
+            yield connection
+
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+        if self._at_once is not None:
+            self._at_once.dispose()
 
 
 @contextmanager
@@ -135,7 +151,9 @@ def _real_time_sqlite(element: RealTimeIn, compiler: SQLCompiler, **options: Any
     return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"
 
 
-def _build_engine(url: str, keyring: Keyring, pool_size: int, patience: float) -> Engine:
+def _build_engine(
+    url: str, keyring: Keyring, pool_size: int, patience: float, *, is_autocommit: bool = False
+) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
@@ -146,6 +164,12 @@ def _build_engine(url: str, keyring: Keyring, pool_size: int, patience: float) -
         event.listen(engine, "begin", _begin_sqlite)
     else:
         pool = {**_POOL, "pool_size": pool_size, "pool_timeout": patience}
+        if is_autocommit:
+            pool |= {
+                "isolation_level": "AUTOCOMMIT",
+                "pool_reset_on_return": None,
+                "skip_autocommit_rollback": True,
+            }
         engine = create_engine(url, **pool, connect_args=_postgres_arguments(patience))
         _bound_statements(engine, patience)
         _ask_rested_connections(engine)
@@ -168,10 +192,10 @@ def _bound_statements(engine: Engine, patience: float) -> None:
 
     @event.listens_for(engine, "connect")
     def bound(connection: Any, _record: Any) -> None:
-        connection.autocommit = True
+        was_autocommit, connection.autocommit = connection.autocommit, True
         for setting in settings:
             connection.execute(setting)
-        connection.autocommit = False
+        connection.autocommit = was_autocommit
 
 
 def _ask_rested_connections(engine: Engine) -> None:

@@ -56,7 +56,7 @@ _COLUMNS = (
 # Statements are built once for a number of look-up keys: building and keying them costs more than running.
 @lru_cache
 def _add_inbound(dialect: str, keys: int) -> Any:
-    sender = select(_PARTICIPANTS.c.id).where(_PARTICIPANTS.c.phone_hash.in_(_hash_params(keys)))
+    sender = select(_PARTICIPANTS.c.id).where(_PARTICIPANTS.c.phone_hash.in_(hash_params(keys)))
     values: dict[str, Any] = {name: bindparam(name) for name in _COLUMNS}
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return (
@@ -69,9 +69,7 @@ def _add_inbound(dialect: str, keys: int) -> Any:
 
 @lru_cache
 def _standing(keys: int) -> Select[Any]:
-    suppression = (
-        select(_SUPPRESSIONS.c.id).where(_SUPPRESSIONS.c.phone_hash.in_(_hash_params(keys))).limit(1)
-    )
+    suppression = select(_SUPPRESSIONS.c.id).where(_SUPPRESSIONS.c.phone_hash.in_(hash_params(keys))).limit(1)
     conversation = select(_CONVERSATIONS.c.id).where(
         _CONVERSATIONS.c.participant_id == Participant.id, _CONVERSATIONS.c.closed_at.is_(None)
     )
@@ -83,11 +81,11 @@ def _standing(keys: int) -> Select[Any]:
     )
 
 
-def _hash_params(keys: int) -> list[BindParameter[str]]:
+def hash_params(keys: int) -> list[BindParameter[str]]:
     return [bindparam(f"hash_{number}", type_=String) for number in range(keys)]
 
 
-def _hash_values(hashes: Sequence[str]) -> dict[str, str]:
+def hash_values(hashes: Sequence[str]) -> dict[str, str]:
     return {f"hash_{number}": value for number, value in enumerate(hashes)}
 
 
@@ -108,7 +106,7 @@ def add_inbound(session: Session, new: NewInbound) -> tuple[int, int | None] | N
         "opt_out_type": new.opt_out_type,
         "has_media": new.has_media,
         "received_at": new.received_at,
-        **_hash_values(new.hashes),
+        **hash_values(new.hashes),
     }
     statement = _add_inbound(connection.dialect.name, len(new.hashes))
     row = connection.execute(statement, values).first()
@@ -126,7 +124,7 @@ def get_text_sender(
     if participant_id is None:
         return TextSender(None, find_suppression(session, phone, keyring), None)
     hashes = keyring.hash_all(phone.e164)
-    values = {**_hash_values(hashes), "participant_id": participant_id}
+    values = {**hash_values(hashes), "participant_id": participant_id}
     participant, suppression_id, conversation_id = session.execute(_standing(len(hashes)), values).one()
     suppression = None if suppression_id is None else find_suppression(session, phone, keyring)
     return TextSender(participant, suppression, conversation_id)

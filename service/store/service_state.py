@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Integer, String, delete, func, select, update
+from sqlalchemy import JSON, Dialect, Integer, String, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -75,8 +75,11 @@ def find_setting(session: Session, name: str) -> dict[str, Any] | None:
 
 
 def set_setting(session: Session, name: str, value: dict[str, Any], now: datetime, by: str) -> None:
-    """Write one switch, whoever wrote it before."""
-    session.merge(ServiceSetting(name=name, value=value, changed_at=now, changed_by=by))
+    """Write one switch, whoever wrote it before. Two may write a new one at once: the second waits here."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    changes = {"value": value, "changed_at": now, "changed_by": by}
+    statement = insert(ServiceSetting).values(name=name, **changes)
+    session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=changes))
 
 
 def list_programs(session: Session) -> dict[str, Program]:
@@ -96,8 +99,7 @@ def record_key_use(session: Session, key_id: str, now: datetime) -> None:
     A key seen in the database counts as there for a minute: `keys rotate` takes away only keys that no row
     needs, and the newest never. One that this transaction wrote itself may yet be rolled back.
     """
-    seen: dict[str, float] = session.get_bind().dialect.__dict__.setdefault("aftercare_seen_keys", {})
-    if time.monotonic() - seen.get(key_id, -KEY_SEEN_SECONDS) < KEY_SEEN_SECONDS:
+    if was_key_seen(session.get_bind().dialect, key_id):
         return
     wrote: set[str] = session.info.setdefault("aftercare_wrote_keys", set())
     if session.get(LookupKeyUse, key_id) is None:
@@ -106,7 +108,17 @@ def record_key_use(session: Session, key_id: str, now: datetime) -> None:
         session.execute(statement.on_conflict_do_nothing())
         wrote.add(key_id)
     elif key_id not in wrote:
-        seen[key_id] = time.monotonic()
+        _seen_keys(session.get_bind().dialect)[key_id] = time.monotonic()
+
+
+def was_key_seen(dialect: Dialect, key_id: str) -> bool:
+    """Whether this process found the key recorded within the last minute."""
+    return time.monotonic() - _seen_keys(dialect).get(key_id, -KEY_SEEN_SECONDS) < KEY_SEEN_SECONDS
+
+
+def _seen_keys(dialect: Dialect) -> dict[str, float]:
+    seen: dict[str, float] = dialect.__dict__.setdefault("aftercare_seen_keys", {})
+    return seen
 
 
 def count_recent(session: Session, subject_hash: str, since: datetime) -> int:

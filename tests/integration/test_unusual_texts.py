@@ -12,7 +12,8 @@ from service.store.inbound import InboundMessage, TaskKind, list_open_tasks
 from service.store.messages import Message
 from service.store.participants import Participant, ParticipantStatus
 from service.usecases.context import Context
-from service.usecases.inbound.receive_text import IncomingText, receive_text
+from service.usecases.inbound.incoming_text import IncomingText
+from service.usecases.inbound.receive_text import receive_text
 from tests.conftest import NOW, make_settings
 from tests.integration.test_import_participants import PHONE, WRITTEN, run_import
 

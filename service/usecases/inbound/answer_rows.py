@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import insert
 
@@ -11,43 +11,46 @@ from service.domain.kinds import KIND_RULES, Lane
 from service.domain.segments import count_segments
 from service.domain.template import render
 from service.domain.twiml import TwimlText, build_twiml
-from service.store.answers import RidingAnswer
+from service.store.answers import RidingAnswer, name_answer
 from service.store.messages import Message
-from service.usecases.context import new_reference
-from service.usecases.inbound.reply import Incoming, Reply
+from service.usecases.context import Context, new_reference
+from service.usecases.inbound.reply import Incoming, Reader, Reply
 
 RECEIPT_EXPECTED_WITHIN = timedelta(minutes=15)
 """How long an answer in a webhook response may go without a receipt before its fate counts as unknown."""
 
 
-def render_reply(incoming: Incoming, reply: Reply) -> tuple[str, int]:
+def render_reply(context: Context, reader: Reader, reply: Reply) -> tuple[str, int]:
     """The answer's text in the person's language and wording, and the version of its first part."""
-    language = reply.language or incoming.language
-    plain = bool(incoming.participant and incoming.participant.wants_plain)
-    texts = [incoming.context.catalog.get(part, language, plain=plain) for part in reply.parts]
-    fields = incoming.context.common_fields(incoming.country, language) | reply.fields
+    language = reply.language or reader.language
+    texts = [context.catalog.get(part, language, plain=reader.wants_plain) for part in reply.parts]
+    fields = context.common_fields(reader.country, language) | reply.fields
     return " ".join(render(text.body, fields) for text in texts), texts[0].version
 
 
-def build_answer(incoming: Incoming, reply: Reply) -> tuple[str, RidingAnswer]:
+def build_answer(context: Context, reader: Reader, reply: Reply, now: datetime) -> tuple[str, RidingAnswer]:
     """The XML that sends the answer, and its message as on its way.
 
     From here its fate is the provider's to tell, through receipts that carry the try's reference.
     """
-    body, version = render_reply(incoming, reply)
+    body, version = render_reply(context, reader, reply)
     reference = new_reference()
-    values = _row(incoming, reply, version) | {"body": body, "segments": count_segments(body).segments}
+    values = _columns(reader, reply, version, now) | {
+        "body": body,
+        "segments": count_segments(body).segments,
+    }
     seconds = int(RECEIPT_EXPECTED_WITHIN.total_seconds())
-    riding = RidingAnswer(values, reference, incoming.now, seconds)
-    return build_twiml([TwimlText(body, incoming.context.status_callback(reference))]), riding
+    riding = RidingAnswer(values, reference, now, seconds)
+    return build_twiml([TwimlText(body, context.status_callback(reference))]), riding
 
 
 def plan_answer(incoming: Incoming, reply: Reply) -> None:
     """Queue an answer to go by API, because the provider has answered the text itself."""
-    _, version = render_reply(incoming, reply)
+    _, version = render_reply(incoming.context, incoming.reader, reply)
     incoming.session.execute(
         insert(Message).values(
-            **_row(incoming, reply, version),
+            **_columns(incoming.reader, reply, version, incoming.now),
+            **name_answer(incoming.row.id),
             state=MessageState.PLANNED,
             reason="answer_by_api",
             fields=reply.fields or None,
@@ -55,20 +58,16 @@ def plan_answer(incoming: Incoming, reply: Reply) -> None:
     )
 
 
-def _row(incoming: Incoming, reply: Reply, version: int) -> dict[str, object]:
-    now = incoming.now
+def _columns(reader: Reader, reply: Reply, version: int, now: datetime) -> dict[str, object]:
     return {
-        "participant_id": incoming.participant.id if incoming.participant else None,
-        "inbound_id": incoming.row.id,
-        "dedupe_key": f"i{incoming.row.id}:answer",
-        "source": f"i{incoming.row.id}",
+        "participant_id": reader.participant_id,
         "source_version": 1,
         "kind": reply.kind,
         "lane": Lane.ANSWER,
         "text_id": reply.parts[0],
         "text_version": version,
         "late": "send",
-        "recipient": incoming.phone.e164,
+        "recipient": reader.phone.e164,
         "send_after": now,
         "send_before": now + KIND_RULES[reply.kind].useful_for,
         "due_at": now,

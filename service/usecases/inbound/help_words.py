@@ -11,17 +11,24 @@ def answer_help(incoming: Incoming) -> Outcome:
     """Answer HELP. To a number that opted out it counts as a danger word: hotlines, no question, no offer."""
     if incoming.is_opted_out:
         return Outcome("help", Reply(("reply/help-opted-out",), kind=MessageKind.CRISIS_REPLY))
-    return Outcome("help", Reply((_known(incoming, "reply/help", "reply/help-unknown"),)))
+    return help_outcome(is_known=_is_known(incoming))
 
 
 def answer_info(incoming: Incoming) -> Outcome:
     """Answer INFO: what this is, how often, who reads it."""
     if incoming.is_opted_out:
         return answer_help(incoming)
-    return Outcome("info", Reply((_known(incoming, "reply/info", "reply/help-unknown"),)))
+    return info_outcome(is_known=_is_known(incoming))
 
 
-def _known(incoming: Incoming, known: str, unknown: str) -> str:
+def help_outcome(*, is_known: bool) -> Outcome:
+    return Outcome("help", Reply(("reply/help" if is_known else "reply/help-unknown",)))
+
+
+def info_outcome(*, is_known: bool) -> Outcome:
+    return Outcome("info", Reply(("reply/info" if is_known else "reply/help-unknown",)))
+
+
+def _is_known(incoming: Incoming) -> bool:
     participant = incoming.participant
-    is_known = participant is not None and participant.status is not ParticipantStatus.LISTED
-    return known if is_known else unknown
+    return participant is not None and participant.status is not ParticipantStatus.LISTED

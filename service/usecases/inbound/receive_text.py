@@ -8,14 +8,10 @@ staff list and answers with the hotlines. A fault in that one is the caller's to
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
 from service.domain.answering import has_provider_answered
@@ -24,85 +20,41 @@ from service.domain.phone import find_sender
 from service.domain.twiml import EMPTY_RESPONSE
 from service.store.answers import Conclusion, RidingAnswer, finish_inbound
 from service.store.consent import ConsentChannel
-from service.store.database import DatabaseBusyError
-from service.store.inbound import (
-    TaskKind,
-    find_inbound,
-)
+from service.store.inbound import TaskKind, find_inbound
 from service.store.senders import NewInbound, add_inbound, get_text_sender
 from service.store.service_state import record_key_use
 from service.usecases.context import Context
 from service.usecases.inbound.answer_rows import build_answer, plan_answer
+from service.usecases.inbound.at_once import find_answer_at_once
 from service.usecases.inbound.decide import decide_outcome
+from service.usecases.inbound.faults import is_database_away, lost_a_race
+from service.usecases.inbound.incoming_text import IncomingText
 from service.usecases.inbound.reply import Incoming, Outcome, Reply, StoredText
 from service.usecases.people.consent_changes import Evidence, opt_out, opt_out_unread
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingText:
-    """A text as the webhook delivered it: every form field, nothing dropped."""
-
-    form: Mapping[str, str]
-
-    @property
-    def provider_message_id(self) -> str:
-        """The provider's id. A signed text without one is known by what it holds, so a repeat is too."""
-        for name in ("MessageSid", "SmsMessageSid", "SmsSid"):
-            if value := _plain(self.form.get(name)):
-                return value[:64]
-        digest = hashlib.sha256(json.dumps(dict(self.form), sort_keys=True).encode("utf-8", "replace"))
-        return "none:" + digest.hexdigest()[:40]
-
-    @property
-    def body(self) -> str:
-        return self.form.get("Body", "")
-
-    @property
-    def sender(self) -> str:
-        return self.form.get("From", "")
-
-    @property
-    def opt_out_type(self) -> str | None:
-        return _plain(self.form.get("OptOutType")).upper()[:12] or None
-
-    @property
-    def has_media(self) -> bool:
-        return self.form.get("NumMedia", "0") not in ("", "0")
-
-
-def _plain(value: str | None) -> str:
-    """A value for a column that is not encrypted: PostgreSQL's texts cannot hold NUL."""
-    return (value or "").replace("\0", "")
-
-
 def receive_text(context: Context, text: IncomingText, now: datetime) -> str:
     """Store and answer one text; returns the XML answer. Commits once; a repeat changes nothing."""
+    answer = find_answer_at_once(context, text, now)
+    return _receive_in_turn(context, text, now) if answer is None else answer
+
+
+def _receive_in_turn(context: Context, text: IncomingText, now: datetime) -> str:
     for is_last_try in (False, True):
         try:
             with context.database.begin() as session:
                 return _take_in(context, session, text, now, _handle)
         except Exception as fault:
-            if _lost_a_race(fault) and not is_last_try:
+            if lost_a_race(fault) and not is_last_try:
                 continue
-            if isinstance(fault, OperationalError | InterfaceError | TimeoutError | DatabaseBusyError):
-                raise  # the database is away or busy: the provider tries again, and nothing is lost
+            if is_database_away(fault):
+                raise
             log.exception("inbound_fault", exc_info=False, fault=type(fault).__name__)
             break
     with context.database.begin() as session:
         return _take_in(context, session, text, now, _answer_fault)
-
-
-_LOST_RACES = frozenset({"40001", "40P01"})
-"""SQLSTATE of a serialization failure and of a deadlock."""
-
-
-def _lost_a_race(fault: Exception) -> bool:
-    """Two first texts of one number at once, or two that waited for each other: the loser may try again."""
-    if isinstance(fault, IntegrityError):
-        return True
-    return isinstance(fault, DBAPIError) and getattr(fault.orig, "sqlstate", None) in _LOST_RACES
 
 
 Handler = Callable[[Context, Session, StoredText, datetime], str]
@@ -113,7 +65,7 @@ def _take_in(context: Context, session: Session, text: IncomingText, now: dateti
     if stored is None:
         earlier = find_inbound(session, text.provider_message_id)
         return (earlier and earlier.answer) or EMPTY_RESPONSE
-    if stored.phone is not None and stored.phone.e164 in (context.settings.twilio_from, text.form.get("To")):
+    if stored.phone is not None and text.is_from(stored.phone, context.settings.twilio_from):
         # Our own texts coming back: an answer would come back as well.
         finish_inbound(session, stored.id, Conclusion(None, "own_number", EMPTY_RESPONSE), now)
         return EMPTY_RESPONSE
@@ -191,7 +143,7 @@ def _answer(incoming: Incoming, outcome: Outcome) -> tuple[str, RidingAnswer | N
         if outcome.reply.must_arrive:
             plan_answer(incoming, outcome.reply)
         return EMPTY_RESPONSE, None
-    return build_answer(incoming, outcome.reply)
+    return build_answer(incoming.context, incoming.reader, outcome.reply, incoming.now)
 
 
 def _answer_fault(context: Context, session: Session, stored: StoredText, now: datetime) -> str:
@@ -214,7 +166,7 @@ def _answer_fault(context: Context, session: Session, stored: StoredText, now: d
         opt_out(session, context.keyring, stored.phone, None, evidence, now, reason="stop")
         if stored.participant_id is not None:
             opt_out_unread(session, stored.participant_id, now)
-    answer, riding = build_answer(nobody, Reply(("reply/fault",)))
+    answer, riding = build_answer(context, nobody.reader, Reply(("reply/fault",)), now)
     tasks = ((TaskKind.HANDLING_FAULT, "fault_in_handling"),)
     finish_inbound(session, stored.id, Conclusion(None, "fault", answer, tasks, is_faulty=True), now, riding)
     return answer

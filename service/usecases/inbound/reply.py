@@ -31,6 +31,17 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads an answer, and how they want it."""
+
+    participant_id: int | None
+    phone: PhoneNumber
+    language: str
+    country: str
+    wants_plain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a text was taken as, and the answer if there is one."""
 
@@ -81,9 +92,8 @@ class Incoming:
         return is_suppressed(self.suppression)
 
     @property
-    def language(self) -> str:
-        return self.participant.language if self.participant else "en"
-
-    @property
-    def country(self) -> str:
-        return self.participant.country if self.participant else self.context.settings.org_country
+    def reader(self) -> Reader:
+        person = self.participant
+        if person is None:
+            return Reader(None, self.phone, "en", self.context.settings.org_country, wants_plain=False)
+        return Reader(person.id, self.phone, person.language, person.country, person.wants_plain)

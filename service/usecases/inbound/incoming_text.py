@@ -1,0 +1,51 @@
+"""A text as the webhook delivered it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.domain.phone import PhoneNumber
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingText:
+    """A text as the webhook delivered it: every form field, nothing dropped."""
+
+    form: Mapping[str, str]
+
+    @property
+    def provider_message_id(self) -> str:
+        """The provider's id. A signed text without one is known by what it holds, so a repeat is too."""
+        for name in ("MessageSid", "SmsMessageSid", "SmsSid"):
+            if value := _plain(self.form.get(name)):
+                return value[:64]
+        digest = hashlib.sha256(json.dumps(dict(self.form), sort_keys=True).encode("utf-8", "replace"))
+        return "none:" + digest.hexdigest()[:40]
+
+    @property
+    def body(self) -> str:
+        return self.form.get("Body", "")
+
+    @property
+    def sender(self) -> str:
+        return self.form.get("From", "")
+
+    @property
+    def opt_out_type(self) -> str | None:
+        return _plain(self.form.get("OptOutType")).upper()[:12] or None
+
+    @property
+    def has_media(self) -> bool:
+        return self.form.get("NumMedia", "0") not in ("", "0")
+
+    def is_from(self, phone: PhoneNumber, our_number: str) -> bool:
+        """Whether `phone` is ourselves: our own text coming back."""
+        return phone.e164 in (our_number, self.form.get("To"))
+
+
+def _plain(value: str | None) -> str:
+    """A value for a column that is not encrypted: PostgreSQL's texts cannot hold NUL."""
+    return (value or "").replace("\0", "")
