@@ -390,12 +390,53 @@ def test_addresses_inside_the_network_are_refused_without_a_connection(stub: Stu
         ("64:ff9b::a00:1", False, "private, translated"),
         ("2002:a00:1::", False, "private, through 6to4"),
         ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False, "through Teredo"),
+        ("::127.0.0.1", False, "loopback, IPv4-compatible"),
+        ("::a9fe:a9fe", False, "a cloud's metadata, IPv4-compatible"),
+        ("::1.1.1.1", False, "IPv4-compatible addresses are out of use: routed nowhere public"),
+        ("::ffff:a9fe:a9fe", False, "a cloud's metadata, mapped"),
+        ("::ffff:0:7f00:1", False, "loopback, in the form of stateless translation"),
+        ("64:ff9b::a9fe:a9fe", False, "a cloud's metadata, translated"),
+        ("64:ff9b::7f00:1", False, "loopback, translated"),
+        ("64:ff9b:1::a00:1", False, "private, by a network's own translation prefix"),
+        ("64:ff9b:1:a00:0:100::", False, "the same, in the form of a /48"),
+        ("64:ff9b:1::101:101", False, "a network's own prefix: where the address stands in it, nobody knows"),
+        ("fec0::1", False, "site-local, out of use but routed by some"),
+        ("5f00::1", False, "segment routing inside a network"),
+        ("100::1", False, "discarded"),
+        ("3fff::1", False, "documentation"),
+        ("2001:db8::1", False, "documentation"),
+        ("4000::1", False, "given to nobody"),
+        ("192.0.0.1", False, "between a home and its carrier"),
+        ("192.0.0.9", False, "the nearest port-mapping server"),
+        ("192.0.0.170", False, "finds out about translation"),
+        ("192.88.99.1", False, "the nearest relay of 6to4"),
+        ("198.18.0.1", False, "benchmarks of network gear"),
+        ("0.0.0.0", False, "this very machine"),
     ],
 )
 def test_an_address_is_public_only_where_everybody_can_reach_it(
     address: str, expected: bool, reason: str
 ) -> None:
     assert is_public(address) is expected, reason
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("http://localhost:{port}/inside", id="the same machine by another name"),
+        pytest.param("http://[::ffff:127.0.0.1]:{port}/inside", id="the same machine, mapped"),
+        pytest.param("http://127.1:{port}/inside", id="the same machine, abbreviated"),
+        pytest.param("//127.0.0.2:{port}/inside", id="a neighbor"),
+        pytest.param("http://169.254.169.254/latest/meta-data/", id="a cloud's metadata"),
+    ],
+)
+def test_a_private_address_that_was_typed_cannot_redirect_to_another_host_inside(
+    stub: Stub, target: str
+) -> None:
+    stub.answers |= {"/": redirect(target.format(port=stub.port)), "/inside": say(LISTING)}
+
+    assert "is not on the public internet" in refuse(stub.url)
+    assert stub.paths == ["/"]
 
 
 class Internet:
@@ -453,6 +494,15 @@ def test_a_name_that_changes_its_answer_between_redirects_is_refused(stub: Stub,
     with pytest.raises(SourceError, match="not on the public internet"):
         load_url("http://meetings.example/", timeout=3)
     assert internet.connected == [Internet.PUBLIC]
+
+
+def test_a_private_address_that_was_typed_may_redirect_to_a_public_host(
+    stub: Stub, internet: Internet
+) -> None:
+    internet.names["meetings.example"] = [[Internet.PUBLIC]]
+    stub.answers |= {"/": redirect("http://meetings.example/new"), "/new": say(LISTING)}
+
+    assert load(stub.url) == LISTING
 
 
 def test_a_public_host_cannot_redirect_into_the_network(stub: Stub, internet: Internet) -> None:

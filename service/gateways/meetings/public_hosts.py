@@ -14,6 +14,13 @@ from collections.abc import Callable
 from typing import Final
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_IPV6_UNICAST: Final = ipaddress.ip_network("2000::/3")
+_NOT_REACHABLE: Final = tuple(
+    ipaddress.ip_network(one) for one in ("192.0.0.0/24", "192.88.99.0/24", "2002::/16", "3fff::/20")
+)
+"""What the standard library of some Python takes for global: protocol assignments, the old relays of 6to4
+and all that leads through them, documentation. Source: IANA's special-purpose address registries.
+"""
 
 
 class NotPublicError(Exception):
@@ -47,14 +54,14 @@ def connect(host: str, port: int, *, allow_private: bool, seconds_left: Callable
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet: not private, loopback, link-local or reserved.
 
-    An IPv6 address that carries an IPv4 one is judged by that; one that leads through a tunnel is not public.
+    An IPv6 address that is a known spelling of an IPv4 one (mapped, or translated by the well-known prefix)
+    is judged by that. Otherwise only 2000::/3 is public, the one block that IANA has given out: so nothing
+    that embeds an address in another way, a network's own translation prefix included, leads inside.
     """
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return is_public(str(ip.ipv4_mapped))
-        if ip in _NAT64:
+        if ip.ipv4_mapped is not None or ip in _NAT64:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-        if ip.sixtofour is not None:
+        if ip not in _IPV6_UNICAST:
             return False
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in block for block in _NOT_REACHABLE)

@@ -43,9 +43,9 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """`deadline` is on the monotonic clock, in seconds."""
+    """`own_host` may be private, no other; `deadline` is on the monotonic clock, in seconds."""
 
-    allow_private: bool
+    own_host: str | None
     max_bytes: int
     timeout: float
     deadline: float
@@ -83,8 +83,12 @@ def load_url(
     max_bytes: int = MAX_BYTES,
     timeout: float = TIMEOUT_SECONDS,
 ) -> bytes:
-    """Fetch an address with GET, following at most 3 redirects; see `load_source`. Raises SourceError."""
-    limits = _Limits(allow_private, max_bytes, timeout, time.monotonic() + timeout)
+    """Fetch an address with GET, following at most 3 redirects; see `load_source`. Raises SourceError.
+
+    `allow_private` is for the host of `url` alone: a redirect from it to another one inside is refused.
+    """
+    own_host = _split(url).hostname if allow_private else None
+    limits = _Limits(own_host, max_bytes, timeout, time.monotonic() + timeout)
     for _ in range(MAX_REDIRECTS + 1):
         parts = _split(url)
         with _open(parts, limits) as response:
@@ -155,7 +159,7 @@ def _open(parts: SplitResult, limits: _Limits) -> Iterator[HTTPResponse]:
             connect(
                 parts.hostname or "",
                 _port(parts),
-                allow_private=limits.allow_private,
+                allow_private=parts.hostname == limits.own_host,
                 seconds_left=limits.left,
             ) as sock,
             _cut_at_deadline(sock, limits),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import PurePath
 from urllib.parse import SplitResult, urlsplit
 
 from service.domain.local_time import get_zone
 from service.gateways.meetings.bmlt import read_bmlt
 from service.gateways.meetings.feed import FeedError, RowProblem
+from service.gateways.meetings.public_hosts import is_public
 from service.gateways.meetings.source import SourceError, load_source
 from service.usecases.meetings.import_meetings import ListingImport, MeetingImportError
 
@@ -63,12 +63,12 @@ def _say(name: str, problem: RowProblem) -> str:
 def is_own_network(source: str) -> bool:
     """Whether the operator typed an address of this machine or network itself.
 
-    A public address stays barred from leading in there by a redirect.
+    Any other address, and every redirect to another host, stays barred from leading in there.
     """
     parts = _split(source)
     host = (parts.hostname or "") if parts else ""
     try:
-        return not ip_address(host).is_global
+        return not is_public(host)
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
 
