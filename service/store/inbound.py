@@ -51,6 +51,7 @@ class TaskKind(StrEnum):
     OPTED_OUT_WROTE = "opted_out_wrote"
     PAUSED_EARLY = "paused_early"
     CONFIGURATION = "configuration"
+    SIGN_UP_PAGE = "sign_up_page"
 
 
 class Task(Base):
@@ -125,8 +126,8 @@ def has_meaning_since(session: Session, hashes: Sequence[str], meaning: str, sin
     return session.connection().execute(_MEANING_SINCE, values).first() is not None
 
 
-def has_open_task(session: Session, participant_id: int, reason: str) -> bool:
-    """Whether staff already have this about a person on their list."""
+def has_open_task(session: Session, participant_id: int | None, reason: str) -> bool:
+    """Whether staff already have this about a person (None: about nobody) on their list."""
     query = select(Task.id).where(
         Task.participant_id == participant_id, Task.reason == reason, Task.closed_at.is_(None)
     )

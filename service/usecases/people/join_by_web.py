@@ -9,19 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from service.domain.confirmation_requests import RequestVerdict, decide_request
 from service.domain.consent import JoinDecision, decide_join
-from service.domain.delivery import MessageState
-from service.domain.kinds import KIND_RULES, MessageKind
-from service.domain.local_time import local_date
 from service.domain.phone import InvalidPhoneError, PhoneNumber, country_of, parse_phone
 from service.store.consent import ConsentChannel, ConsentKind, find_suppression
-from service.store.messages import Message
 from service.store.participants import (
     EnrollmentStatus,
     Participant,
@@ -30,6 +25,11 @@ from service.store.participants import (
 )
 from service.store.service_state import count_recent, list_programs, record_use
 from service.usecases.context import Context, new_reference
+from service.usecases.people.confirmation_request import (
+    plan_request,
+    read_request_facts,
+    tell_line_is_full,
+)
 from service.usecases.people.consent_changes import (
     Evidence,
     NewParticipant,
@@ -40,10 +40,9 @@ from service.usecases.people.consent_changes import (
     read_standing,
     record_consent_event,
 )
-from service.usecases.people.wording import OPT_IN_REQUEST, render_opt_in_request
+from service.usecases.people.wording import render_opt_in_request
 
 SUBMISSIONS_PER_HOUR = 10
-REQUEST_USEFUL_FOR = timedelta(hours=48)
 _NEIGHBORS = frozenset({"US", "CA", "PR", "VI", "GU", "AS", "MP"})
 REACHABLE_COUNTRIES = {"US": _NEIGHBORS, "CA": _NEIGHBORS, "GB": frozenset({"GB", "GG", "JE", "IM"})}
 """Countries whose numbers the form takes, by the organization's country. An open form that texts any number
@@ -87,7 +86,8 @@ def join_by_web(context: Context, sign_up: WebSignUp, now: datetime) -> JoinOutc
     """Take one submission; commits once. Raises UnknownProgramError.
 
     An opted-out number stays opted out and hears nothing; a person who already takes part hears nothing;
-    anybody else is listed as asked and gets one confirmation a local day, however often the form is sent.
+    anybody else is asked by one text, unless `decide_request` says that they were asked enough or that the
+    line's hour is full. Who gets no text has nothing stored about them: consent begins with an answer to it.
     """
     try:
         return _take(context, sign_up, now)
@@ -123,55 +123,31 @@ def _decide(
 def _ask(
     context: Context, session: Session, sign_up: WebSignUp, participant: Participant | None, now: datetime
 ) -> None:
-    if participant is None:
-        new = NewParticipant(
-            sign_up.phone,
-            context.settings.org_timezone,
-            is_zone_confirmed=False,
-            language=sign_up.language,
-        )
-        participant = add_participant(session, context.keyring, new, now)
+    verdict = decide_request(read_request_facts(session, participant, now), now)
+    if verdict is RequestVerdict.LINE_FULL:
+        tell_line_is_full(session, now)
+    if verdict is not RequestVerdict.PLAN:
+        return
+    participant = participant or _add_person(context, session, sign_up, now)
+    if not plan_request(session, participant, sign_up.program_id, now):
+        return
     add_enrollment(session, participant, sign_up.program_id, now)
     evidence = Evidence(ConsentChannel.WEB, "participant", new_reference(), now)
     ask_for_consent(session, participant, sign_up.program_id, evidence, sign_up.wording, now)
-    if _plan_request(session, participant, sign_up.program_id, now):
-        # What a YES by text agrees to is what the text said, not the page.
-        programs = list_programs(session)
-        record_consent_event(
-            session,
-            ConsentKind.ASKED,
-            Evidence(ConsentChannel.SMS, "service", evidence.source_id, now),
-            now,
-            participant=participant,
-            program_id=sign_up.program_id,
-            wording=render_opt_in_request(context, participant, programs[sign_up.program_id]),
-        )
+    # What a YES by text agrees to is what the text said, not the page.
+    record_consent_event(
+        session,
+        ConsentKind.ASKED,
+        Evidence(ConsentChannel.SMS, "service", evidence.source_id, now),
+        now,
+        participant=participant,
+        program_id=sign_up.program_id,
+        wording=render_opt_in_request(context, participant, list_programs(session)[sign_up.program_id]),
+    )
 
 
-def _plan_request(session: Session, participant: Participant, program_id: str, now: datetime) -> bool:
-    """Plan the text that asks to confirm; False if today's is there already.
-
-    The unique key, not a check before it, keeps it to one a day.
-    """
-    today = local_date(now, ZoneInfo(participant.timezone))
-    row = {
-        "participant_id": participant.id,
-        "dedupe_key": f"j{participant.id}:{today.isoformat()}:opt-in",
-        "source": f"j{participant.id}",
-        "source_version": 1,
-        "kind": MessageKind.ADMIN,
-        "lane": KIND_RULES[MessageKind.ADMIN].lane,
-        "text_id": OPT_IN_REQUEST,
-        "fields": {"program": program_id},
-        "late": "send",
-        "local_on": today,
-        "send_after": now,
-        "send_before": now + REQUEST_USEFUL_FOR,
-        "due_at": now,
-        "state": MessageState.PLANNED,
-        "tries": 0,
-        "created_at": now,
-    }
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    added = insert(Message).values(**row).on_conflict_do_nothing().returning(Message.id)
-    return session.execute(added).first() is not None
+def _add_person(context: Context, session: Session, sign_up: WebSignUp, now: datetime) -> Participant:
+    new = NewParticipant(
+        sign_up.phone, context.settings.org_timezone, is_zone_confirmed=False, language=sign_up.language
+    )
+    return add_participant(session, context.keyring, new, now)
