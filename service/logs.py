@@ -58,6 +58,17 @@ def redact(text: str) -> str:
     return _DIGITS.sub("[number]", text)
 
 
+def describe_fault(error: BaseException) -> dict[str, str]:
+    """An exception's type and where it happened: its message may quote what somebody wrote."""
+    described = {"fault": type(error).__name__}
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None:
+        described["where"] = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
+    return described
+
+
 def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     for key, value in list(event.items()):
         if key in _PRIVATE_KEYS:
@@ -70,11 +81,6 @@ def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapp
 def _drop_exception_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """An exception's message may quote a statement's parameters: keep its type and where it happened."""
     info = event.pop("exc_info", None)
-    if isinstance(info, tuple) and info[0] is not None:
-        event["fault"] = info[0].__name__
-        trace = info[2]
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        if trace is not None:
-            event["where"] = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
+    if isinstance(info, tuple) and info[1] is not None:
+        event.update(describe_fault(info[1]))
     return event

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from service.web import health, join, metrics, phone, twilio
+from service.web.faults import answer_fault
 from service.wiring import Runtime
 
 MAX_FORM_BYTES = 256 * 1024
@@ -37,6 +38,7 @@ def create_app(runtime: Runtime) -> Flask:
     app.register_blueprint(join.build_blueprint(runtime))
     if runtime.carrier is not None:
         app.register_blueprint(phone.build_blueprint(runtime))
+    app.register_error_handler(Exception, answer_fault)
     app.after_request(_add_headers)
     return app
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.store.schema import find_pending_migration
+from service.web.faults import DATABASE_FAULTS, describe_database_fault
 from service.wiring import Runtime
 
 
@@ -21,8 +21,8 @@ def build_blueprint(runtime: Runtime) -> Blueprint:
     def readyz() -> tuple[Response, int]:
         try:
             pending = find_pending_migration(runtime.database)
-        except SQLAlchemyError as error:
-            return jsonify(status="not ready", problem=f"database: {type(error).__name__}"), 503
+        except DATABASE_FAULTS as error:
+            return jsonify(status="not ready", problem=describe_database_fault(error)), 503
         if pending:
             return jsonify(status="not ready", problem=f"migration {pending} is pending"), 503
         return jsonify(status="ready"), 200

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from service.usecases.operations.measure import Measures, read_measures
+from service.web.faults import DATABASE_FAULTS, describe_database_fault
 from service.web.this_machine import is_from_this_machine
 from service.wiring import Runtime
 
@@ -21,9 +22,13 @@ def build_blueprint(runtime: Runtime) -> Blueprint:
     @blueprint.get("/metrics")
     def metrics() -> Response:
         if not _may_read(runtime):
-            return Response("not allowed\n", status=403, content_type="text/plain; charset=utf-8")
+            return _refuse("not allowed", 403)
+        try:
+            measures = read_measures(runtime.context, runtime.clock())
+        except DATABASE_FAULTS as error:
+            return _refuse(describe_database_fault(error), 503)
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Reading(read_measures(runtime.context, runtime.clock())))
+        registry.register(_Reading(measures))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     return blueprint
@@ -35,6 +40,10 @@ def _may_read(runtime: Runtime) -> bool:
         given = request.headers.get("Authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode())
     return is_from_this_machine()
+
+
+def _refuse(line: str, status: int) -> Response:
+    return Response(f"{line}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
 class _Reading:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import structlog
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import InternalServerError
 
 from service.domain.twiml import EMPTY_RESPONSE, TwimlText, build_twiml
 from service.gateways.sms.signature import SETTINGS_HEADER, SIGNATURE_HEADER
-from service.usecases.inbound.incoming_text import IncomingText
-from service.usecases.inbound.receive_text import receive_text
+from service.usecases.inbound.receive_text import IncomingText, receive_text
 from service.usecases.sending.receipts import Receipt, record_receipt
+from service.web.faults import answer_fault
 from service.wiring import Runtime
 
 MAX_BODY_BYTES = 64 * 1024
@@ -56,7 +57,15 @@ def build_blueprint(runtime: Runtime) -> Blueprint:
     def fallback() -> Response:
         return _xml(fallback_answer)
 
+    blueprint.register_error_handler(Exception, _answer_fault)
     return blueprint
+
+
+def _answer_fault(error: Exception) -> Response:
+    """What nobody foresaw is a 503, too: the provider tries again and then asks the fallback address."""
+    answer = answer_fault(error)
+    is_ours = isinstance(answer, InternalServerError)
+    return _xml(EMPTY_RESPONSE, 503 if is_ours else answer.code or 503)
 
 
 def _find_refusal(runtime: Runtime, route: str) -> Response | None:
