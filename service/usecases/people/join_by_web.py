@@ -24,6 +24,7 @@ from service.store.participants import (
     list_open_enrollments,
 )
 from service.store.service_state import count_recent, list_programs, record_use
+from service.store.turns import take_turn
 from service.usecases.context import Context, new_reference
 from service.usecases.people.confirmation_request import (
     plan_request,
@@ -92,7 +93,7 @@ def join_by_web(context: Context, sign_up: WebSignUp, now: datetime) -> JoinOutc
     try:
         return _take(context, sign_up, now)
     except IntegrityError:
-        # Two first submissions of one number at the same moment: the other one has just committed.
+        # The number's first text or an import made the person at the same moment, and has just committed.
         return _take(context, sign_up, now)
 
 
@@ -100,13 +101,22 @@ def _take(context: Context, sign_up: WebSignUp, now: datetime) -> JoinOutcome:
     with context.database.begin() as session:
         if sign_up.program_id not in list_programs(session):
             raise UnknownProgramError(sign_up.program_id)
-        if count_recent(session, sign_up.source_ip_hash, now - timedelta(hours=1)) >= SUBMISSIONS_PER_HOUR:
+        # Looked at before waiting, so that a flood from one address holds up nobody; and again in turn,
+        # because those who waited together had all seen the same count.
+        if _is_used_up(session, sign_up, now):
+            return JoinOutcome.THROTTLED
+        take_turn(session, "join_page", now)
+        if _is_used_up(session, sign_up, now):
             return JoinOutcome.THROTTLED
         record_use(session, sign_up.source_ip_hash, now)
         participant = find_participant(session, sign_up.phone, context.keyring, lock=True)
         if _decide(context, session, sign_up, participant) is JoinDecision.ASK:
             _ask(context, session, sign_up, participant, now)
     return JoinOutcome.RECEIVED
+
+
+def _is_used_up(session: Session, sign_up: WebSignUp, now: datetime) -> bool:
+    return count_recent(session, sign_up.source_ip_hash, now - timedelta(hours=1)) >= SUBMISSIONS_PER_HOUR
 
 
 def _decide(

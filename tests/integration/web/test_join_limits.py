@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,10 +18,12 @@ from service.store.consent import ConsentChannel, ConsentEvent, ConsentKind
 from service.store.inbound import Task, TaskKind
 from service.store.messages import Message
 from service.store.participants import Enrollment, Participant
+from service.store.service_state import Throttle
 from service.usecases.context import Context
 from service.usecases.operations.staff_tasks import close_task
+from service.usecases.people.confirmation_request import LINE_REQUESTS
 from service.usecases.people.consent_changes import Evidence, Wording, record_consent_event
-from service.usecases.people.join_by_web import JoinOutcome, WebSignUp, join_by_web
+from service.usecases.people.join_by_web import SUBMISSIONS_PER_HOUR, JoinOutcome, WebSignUp, join_by_web
 from service.usecases.sending.work import work_once
 from service.wiring import Runtime
 from tests.conftest import NOW, FakeClock
@@ -209,3 +214,47 @@ def test_numbers_that_are_never_asked_do_not_fill_the_lines_hour(context: Contex
 
     assert count_known(context)["messages"] == 2
     assert list_tasks(context) == []
+
+
+def sign_up_at_once(context: Context, submissions: Sequence[tuple[PhoneNumber, str]]) -> list[JoinOutcome]:
+    """Let as many threads as there are submissions send them at the same moment."""
+    start = threading.Barrier(len(submissions))
+
+    def send(submission: tuple[PhoneNumber, str]) -> JoinOutcome:
+        phone, address = submission
+        start.wait()
+        return sign_up(context, phone, NOW, address)
+
+    with ThreadPoolExecutor(len(submissions)) as pool:
+        return list(pool.map(send, submissions))
+
+
+def test_an_address_that_sends_all_at_once_gets_no_more_through_than_one_by_one(context: Context) -> None:
+    for number in range(SUBMISSIONS_PER_HOUR - 4):
+        sign_up(context, numbered(number), NOW, "one address")
+
+    outcomes = sign_up_at_once(context, [(numbered(100 + number), "one address") for number in range(16)])
+
+    assert sorted(outcomes) == [JoinOutcome.RECEIVED] * 4 + [JoinOutcome.THROTTLED] * 12
+    assert count_known(context)["messages"] == SUBMISSIONS_PER_HOUR
+    with context.database.read() as session:
+        used = select(func.count()).where(Throttle.subject_hash == "one address")
+        assert session.scalars(used).one() == SUBMISSIONS_PER_HOUR
+
+
+def test_the_lines_hour_and_its_one_task_hold_when_many_come_at_once(context: Context) -> None:
+    with context.database.begin() as session:
+        session.add_all(Throttle(subject_hash=LINE_REQUESTS, at=NOW) for _ in range(LINE_LIMIT - 3))
+
+    sign_up_at_once(context, [(numbered(number), f"address {number}") for number in range(16)])
+
+    assert count_known(context)["messages"] == 3
+    assert len(list_tasks(context)) == 1
+
+
+def test_one_number_sent_many_times_at_once_is_asked_once(context: Context) -> None:
+    outcomes = sign_up_at_once(context, [(PHONE, f"address {number}") for number in range(16)])
+
+    assert set(outcomes) == {JoinOutcome.RECEIVED}
+    known = count_known(context)
+    assert (known["participants"], known["enrollments"], known["messages"]) == (1, 1, 1)
