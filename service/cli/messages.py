@@ -18,15 +18,21 @@ def messages() -> None:
 
 
 @messages.command("preview")
-@click.argument("text_id", metavar="TEXT_ID")
+@click.argument("text_id", metavar="[TEXT_ID]", required=False)
 @click.option("--language", type=click.Choice(["en", "es"]), default="en", show_default=True)
 @click.option("--plain", is_flag=True, help="The wording for people who chose plain words.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def preview(text_id: str, language: str, plain: bool, as_json: bool) -> None:
-    """A text as it would be sent, with its longest example values, and what it costs."""
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, or a list without TEXT_ID.")
+def preview(text_id: str | None, language: str, plain: bool, as_json: bool) -> None:
+    """A text as it would be sent, with its longest example values, and what it costs; without an id, all."""
     with open_runtime(migrated=False) as runtime:
+        context = runtime.context
+        if text_id is None:
+            ids = sorted(context.catalog.entries)
+            texts = [preview_text(context, each, language, is_plain=plain) for each in ids]
+            emit(texts, as_json, lambda text: _preview_lines(text) + "\n")
+            return
         try:
-            data = preview_text(runtime.context, text_id, language, is_plain=plain)
+            data = preview_text(context, text_id, language, is_plain=plain)
         except NoTextError as error:
             raise CliError(str(error)) from None
     emit(data, as_json, _preview_lines)

@@ -75,9 +75,14 @@ class OneLineGroup(click.Group):
     place are told.
     """
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _one_line_usage():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _one_line_usage():
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except _EXPECTED as error:
@@ -89,6 +94,18 @@ class OneLineGroup(click.Group):
             raise CliError(f"{error.strerror or 'input or output failed'} ({type(error).__name__})") from None
         except Exception as error:
             raise _unexpected(error) from None
+
+
+@contextmanager
+def _one_line_usage() -> Iterator[None]:
+    """Say what is wrong with the words of a command in one line; a command without any shows its help."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "aftercare"
+        raise CliError(f"{' '.join(error.format_message().split())} See `{command} --help`.") from None
 
 
 def _unexpected(error: Exception) -> click.ClickException:

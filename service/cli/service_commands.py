@@ -29,6 +29,8 @@ def live(action: str, force: bool, help_text_checked: bool, as_json: bool) -> No
         elif action == "off":
             go_trial(runtime.context, by, now)
         status = read_live(runtime.context, now)
+    if action == "off" and status["mode"] == "live":
+        say("noted, but the simulator knows no trial mode: it reaches nobody real")
     emit(status, as_json, _status_lines)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -222,11 +221,9 @@ def _check_year(year: int) -> None:
 def _consent_by(text: str, is_needed: bool) -> str | None:
     if is_needed and not text:
         raise CellError("is empty although there is consent", "say who recorded it")
-    # It is kept readable for ever with the consent: no place for anybody's number or address.
+    # Kept readable for ever with the consent: a name, a role or a staff account, never anybody's number.
     if sum(char.isdigit() for char in text) >= DIGITS_OF_A_NUMBER:
         raise CellError(f"holds {DIGITS_OF_A_NUMBER} or more digits, as a telephone number does", _SAY_WHO)
-    if "@" in unicodedata.normalize("NFKC", text):
-        raise CellError("holds an e-mail address", _SAY_WHO)
     return _words(text, MAX_CONSENT_BY)
 
 

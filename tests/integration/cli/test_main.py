@@ -106,3 +106,22 @@ def test_a_number_that_cannot_be_read_is_one_line_without_it(cli: Cli) -> None:
 
     assert line.startswith("PHONE: ")
     assert "12345" not in line
+
+
+WRONG_WORDS = [
+    pytest.param(["why", "x"], "aftercare why --help", id="no number"),
+    pytest.param(["participants", "list"], "aftercare participants --help", id="no such command"),
+    pytest.param(
+        ["staff", "add", "a@example.org", "--role", "boss"], "aftercare staff add --help", id="role"
+    ),
+    pytest.param(["meetings", "import"], "aftercare meetings import --help", id="an argument is missing"),
+    pytest.param(["--bogus"], "aftercare --help", id="no such option"),
+    pytest.param(["live", "maybe"], "aftercare live --help", id="no such choice"),
+]
+
+
+@pytest.mark.parametrize(("words", "help_command"), WRONG_WORDS)
+def test_wrong_words_are_answered_in_one_line_that_says_where_to_look(
+    cli: Cli, words: list[str], help_command: str
+) -> None:
+    assert help_command.removeprefix("aftercare ") in cli.refusal(*words)

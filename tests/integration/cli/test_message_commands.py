@@ -135,3 +135,13 @@ def test_checking_the_catalog_lists_what_keeps_it_from_going_live(cli: Cli) -> N
     rows = cli.data("messages", "check")
 
     assert "unsigned" in [row["check"] for row in rows]
+
+
+def test_a_preview_without_an_id_shows_every_text_in_the_language_asked_for(cli: Cli) -> None:
+    english, spanish = (cli.data("messages", "preview", "--language", code) for code in ("en", "es"))
+
+    assert [text["id"] for text in english] == [text["id"] for text in spanish]
+    assert len(english) > 100
+    by_id = {text["id"]: text["body"] for text in spanish}
+    assert "Responda" in by_id["reply/stop"]
+    assert all("{" not in text["body"] for text in english + spanish)
