@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from service.web import health, join, metrics, phone, twilio
+from service.web.answer_floor import AnswerFloor
 from service.web.faults import answer_fault
 from service.wiring import Runtime
 
@@ -22,8 +23,11 @@ _HEADERS = {
 }
 
 
-def create_app(runtime: Runtime) -> Flask:
-    """Build the web application. Every request reads the clock once, at its entry point."""
+def create_app(runtime: Runtime, *, floor: AnswerFloor | None = None) -> Flask:
+    """Build the web application. Every request reads the clock once, at its entry point.
+
+    `floor` is how long the sign-up page takes to answer, whatever it found.
+    """
     app = Flask(__name__)
     app.config["SECRET_KEY"] = runtime.settings.secret_key.get_secret_value()
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
@@ -35,7 +39,7 @@ def create_app(runtime: Runtime) -> Flask:
     app.register_blueprint(twilio.build_blueprint(runtime))
     app.register_blueprint(health.build_blueprint(runtime))
     app.register_blueprint(metrics.build_blueprint(runtime))
-    app.register_blueprint(join.build_blueprint(runtime))
+    app.register_blueprint(join.build_blueprint(runtime, floor or AnswerFloor()))
     if runtime.carrier is not None:
         app.register_blueprint(phone.build_blueprint(runtime))
     app.register_error_handler(Exception, answer_fault)

@@ -23,6 +23,7 @@ from service.usecases.people.join_by_web import (
     parse_joining_phone,
 )
 from service.usecases.people.wording import frequency_of
+from service.web.answer_floor import AnswerFloor
 from service.web.page_texts import LANGUAGES, PageTexts, load_join_texts
 from service.wiring import Runtime
 
@@ -63,9 +64,9 @@ class _Filled:
     has_agreed: bool = False
 
 
-def build_blueprint(runtime: Runtime) -> Blueprint:
+def build_blueprint(runtime: Runtime, floor: AnswerFloor) -> Blueprint:
     """Routes under /join/<program>. Raises PageTextError when the words of the pages are incomplete."""
-    views = _JoinViews(runtime, load_join_texts(default_messages_path() / "pages"))
+    views = _JoinViews(runtime, load_join_texts(default_messages_path() / "pages"), floor)
     blueprint = Blueprint("join", __name__, url_prefix="/join")
     blueprint.add_url_rule("/<program_id>", "form", views.form, methods=["GET"])
     blueprint.add_url_rule("/<program_id>", "submit", views.submit, methods=["POST"])
@@ -79,8 +80,9 @@ def build_blueprint(runtime: Runtime) -> Blueprint:
 class _JoinViews:
     """The pages of all programs in all languages."""
 
-    def __init__(self, runtime: Runtime, texts: dict[str, PageTexts]) -> None:
+    def __init__(self, runtime: Runtime, texts: dict[str, PageTexts], floor: AnswerFloor) -> None:
         self._runtime = runtime
+        self._floor = floor
         self._texts = texts
         self._country = runtime.settings.org_country
 
@@ -89,6 +91,7 @@ class _JoinViews:
         return self._show_form(page, _Filled()) if page else self._unknown()
 
     def submit(self, program_id: str) -> WerkzeugResponse:
+        began = self._floor.elapsed()
         page = self._find_page(program_id)
         if page is None:
             return self._unknown()
@@ -98,6 +101,9 @@ class _JoinViews:
             return self._show_form(page, problem, 400 if problem.field == "form" else 422)
         if self._join(page, typed) is JoinOutcome.THROTTLED:
             return _render("join/problem.html", 429, page=page, texts=page.texts, problem="throttled")
+        # Only here has anything been looked up by the number. The other answers come at once: holding them
+        # back too would let a flood of refused forms take the threads that the webhooks need.
+        self._floor.hold_since(began)
         return redirect(url_for("join.done", program_id=page.program.id, lang=page.texts.language), 303)
 
     def done(self, program_id: str) -> Response:

@@ -13,9 +13,13 @@ from service.config import Settings
 from service.domain.phone import PhoneNumber
 from service.gateways.sms.simulator import SimulatedCarrier, SimulatorTransport, WebAnswer
 from service.store.messages import Message
+from service.web.answer_floor import AnswerFloor
 from service.web.app import create_app
 from service.wiring import Runtime, build_runtime, simulator_token
 from tests.conftest import FakeClock
+
+NO_WAIT = AnswerFloor(sleep=lambda _seconds: None)
+"""The sign-up page's answers come at once."""
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def runtime(settings: Settings, clock: FakeClock) -> Iterator[Runtime]:
         simulator=transport,
         carrier=SimulatedCarrier(settings.public_url, token, post=post),
     )
-    clients.append(create_app(wired).test_client())
+    clients.append(create_app(wired, floor=NO_WAIT).test_client())
     yield wired
     transport.close()
     built.close()
@@ -45,7 +49,7 @@ def runtime(settings: Settings, clock: FakeClock) -> Iterator[Runtime]:
 
 @pytest.fixture
 def client(runtime: Runtime) -> FlaskClient:
-    return create_app(runtime).test_client()
+    return create_app(runtime, floor=NO_WAIT).test_client()
 
 
 def text_from(runtime: Runtime, phone: PhoneNumber, *bodies: str) -> list[str]:
