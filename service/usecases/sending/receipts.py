@@ -74,7 +74,7 @@ def record_receipt(context: Context, receipt: Receipt, now: datetime) -> bool:
         ).one()
         attempt = session.scalars(select(Attempt).where(Attempt.id == found.id)).one()
         case = _Case(context, session, message, attempt, receipt, now)
-        if receipt.answer is AnswerClass.CONSENT and attempt.error_code != receipt.error_code:
+        if receipt.answer is AnswerClass.CONSENT:
             _opt_out(case)
         _keep_facts(session, attempt, receipt, now)
         if is_last_try(session, message.id, attempt.id):
@@ -83,7 +83,7 @@ def record_receipt(context: Context, receipt: Receipt, now: datetime) -> bool:
 
 
 def _opt_out(case: _Case) -> None:
-    """Believe the provider, unless the person has agreed again since the try (its receipt came late)."""
+    """Believe the provider, unless the person has agreed again since the try: a receipt may be late."""
     if case.message.participant_id is not None:
         agreed_again = select(ConsentEvent.id).where(
             ConsentEvent.participant_id == case.message.participant_id,
