@@ -38,6 +38,9 @@ DEMO_ORG_NAME = "River House"
 """The fictional program of the demo. Going live refuses it."""
 
 
+MAX_PROXIES = 10
+
+
 class Settings(BaseSettings):
     """Everything the service reads from its environment (a `.env` file is read too)."""
 
@@ -64,6 +67,8 @@ class Settings(BaseSettings):
     sender_segments_per_second: float | None = Field(default=None, gt=0, le=1000)
 
     public_url: str = "http://127.0.0.1:8000"
+    trusted_proxies: int = 0
+    """How many proxies of ours a visitor's request passes, the platform's included."""
     metrics_token: SecretStr | None = None
     port: int = Field(default=8000, ge=1, le=65535)
     web_concurrency: int = Field(default=2, ge=1, le=64)
@@ -79,6 +84,14 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _proxies(cls, value: object) -> object:
+        text = str(value).strip()
+        if not (text.isascii() and text.isdecimal() and int(text) <= MAX_PROXIES):
+            raise ValueError(f"must be the number of proxies in front of this service, 0 to {MAX_PROXIES}")
+        return int(text)
 
     @field_validator("log_level", mode="before")
     @classmethod

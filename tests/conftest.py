@@ -34,6 +34,7 @@ for _name in list(os.environ):
         "PUBLIC_URL",
         "PORT",
         "SENDER_SEGMENTS_PER_SECOND",
+        "TRUSTED_PROXIES",
     }:
         del os.environ[_name]
 

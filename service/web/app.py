@@ -7,6 +7,7 @@ from flask import Flask, Response
 from service.web import health, join, metrics, phone, twilio
 from service.web.answer_floor import AnswerFloor
 from service.web.faults import answer_fault
+from service.web.proxies import trust_proxies
 from service.wiring import Runtime
 
 MAX_FORM_BYTES = 256 * 1024
@@ -36,6 +37,7 @@ def create_app(runtime: Runtime, *, floor: AnswerFloor | None = None) -> Flask:
     app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
     app.config["SESSION_COOKIE_SECURE"] = runtime.settings.public_url.startswith("https://")
     app.url_map.strict_slashes = False
+    trust_proxies(app, runtime.settings.trusted_proxies)
     app.register_blueprint(twilio.build_blueprint(runtime))
     app.register_blueprint(health.build_blueprint(runtime))
     app.register_blueprint(metrics.build_blueprint(runtime))

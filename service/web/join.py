@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from dataclasses import dataclass
 
-from flask import Blueprint, Request, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from werkzeug.wrappers import Response as WerkzeugResponse
 from wtforms.validators import ValidationError
@@ -25,23 +24,11 @@ from service.usecases.people.join_by_web import (
 from service.usecases.people.wording import frequency_of
 from service.web.answer_floor import AnswerFloor
 from service.web.page_texts import LANGUAGES, PageTexts, load_join_texts
+from service.web.proxies import ProxyWatch, client_address
 from service.wiring import Runtime
 
 FORM_OPEN_SECONDS = 12 * 3600
 MAX_TYPED = 40
-_PROXY_NETWORKS = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        "127.0.0.0/8",
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "::1/128",
-        "fc00::/7",
-    )
-)
-"""Where a platform's own proxy speaks from: addresses that nobody has on the public internet."""
 _NO_BREAK_HYPHEN, _NO_BREAK_SPACE = "\u2011", "\u00a0"
 _EXAMPLES = {"US": "202-555-0123", "CA": "416-555-0123", "GB": "07700 900123"}
 
@@ -85,6 +72,7 @@ class _JoinViews:
         self._floor = floor
         self._texts = texts
         self._country = runtime.settings.org_country
+        self._proxies = ProxyWatch(runtime.settings.trusted_proxies)
 
     def form(self, program_id: str) -> Response:
         page = self._find_page(program_id)
@@ -92,6 +80,7 @@ class _JoinViews:
 
     def submit(self, program_id: str) -> WerkzeugResponse:
         began = self._floor.elapsed()
+        self._proxies.look_at(request)
         page = self._find_page(program_id)
         if page is None:
             return self._unknown()
@@ -172,33 +161,6 @@ class _JoinViews:
         values = {"page": page, "texts": page.texts, "filled": filled, "other": other}
         values["seen"] = _fingerprint(page.texts)
         return _render("join/form.html", status, csrf_token=generate_csrf(), **values)
-
-
-def client_address(received: Request) -> str:
-    """The visitor's address, for counting only; of IPv6 the /64, because a household owns all of it.
-
-    Directly behind a proxy (a private peer address) the last forwarded entry is the one that the proxy itself
-    wrote; from a public peer the header could be anybody's invention and is ignored.
-    """
-    peer = _parse_address(received.remote_addr or "")
-    forwarded = received.headers.get("X-Forwarded-For", "").rpartition(",")[2]
-    if peer is not None and forwarded and any(peer in network for network in _PROXY_NETWORKS):
-        peer = _parse_address(forwarded) or peer
-    if peer is None:
-        return "unknown"
-    if isinstance(peer, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((peer, 64), strict=False))
-    return str(peer)
-
-
-def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text.strip())
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped
-    return address
 
 
 def _language() -> str:
