@@ -87,8 +87,10 @@ def plan_day(
         text = _place(candidate, person, now)
         rule = KIND_RULES[candidate.kind]
         if rule.is_capped and text.state is MessageState.PLANNED:
-            if today >= DAILY_CAP or week >= WEEKLY_CAP:
-                text = _push_out(text, person, on, "cap_day" if today >= DAILY_CAP else "cap_week")
+            if week >= WEEKLY_CAP:
+                text = _push_out(text, person, on, on + timedelta(days=7 - on.weekday()), "cap_week")
+            elif today >= DAILY_CAP:
+                text = _push_out(text, person, on, on + timedelta(days=1), "cap_day")
             else:
                 today, week = today + 1, week + 1
         planned.append(text)
@@ -114,16 +116,19 @@ def _useful_for(candidate: Candidate) -> timedelta:
     return NEVER_LATER_THAN
 
 
-def _push_out(text: PlannedText, person: PersonHours, on: date, reason: str) -> PlannedText:
-    """Over the cap: a text that must not be dropped moves to the next day, the others end with the reason."""
+def _push_out(text: PlannedText, person: PersonHours, on: date, to: date, reason: str) -> PlannedText:
+    """Over a cap: a text that must not be dropped moves to the day `to`, the others end with the reason.
+
+    Over the week's cap that is Monday: on any day before, it would only be held again until it is too late.
+    """
     candidate = text.candidate
-    if not KIND_RULES[candidate.kind].defers:
+    rule = KIND_RULES[candidate.kind]
+    if not rule.defers:
         return _text(candidate, person, text.send_after, text.send_before, MessageState.EXPIRED, reason)
-    next_day = start_of_day(on + timedelta(days=1), person.zones[0])
-    due_at = next_open(
-        next_day + (text.send_after - start_of_day(on, person.zones[0])), person.window, person.zones
-    )
-    send_before = max(text.send_before, due_at + KIND_RULES[candidate.kind].useful_for)
+    zone = person.zones[0]
+    into_the_day = text.send_after - start_of_day(on, zone)
+    due_at = next_open(start_of_day(to, zone) + into_the_day, person.window, person.zones)
+    send_before = max(text.send_before, due_at + rule.useful_for)
     return _text(candidate, person, due_at, send_before, MessageState.HELD, reason)
 
 
