@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from service.domain.local_time import UnknownZoneError, get_zone
 from service.domain.meetings import MeetingListing, Venue
-from service.gateways.meetings.cleaning import clean_text, clean_url
+from service.gateways.meetings.cleaning import clean_name, clean_text, clean_url
 from service.gateways.meetings.feed import FeedError, MeetingFeed, RowProblem
 
 __all__ = ["FeedError", "MeetingFeed", "RowProblem", "read_bmlt"]
@@ -123,15 +123,15 @@ def _read_row(row: Any, external_id: str | None, timezone: str, notes: list[str]
     latitude, longitude = _read_position(row)
     return MeetingListing(
         external_id=external_id,
-        name=_text(row, "meeting_name", 255) or _UNNAMED,
+        name=clean_name(_value(row, "meeting_name"), 255) or _UNNAMED,
         fellowship="NA",
         weekday=_read_weekday(row),
         starts_at=_read_start(row),
         duration=_read_duration(row, notes),
         timezone=_read_timezone(row, timezone, notes),
         venue=venue,
-        place=_text(row, "location_text", 255),
-        address=_text(row, "location_street", 255),
+        place=clean_name(_value(row, "location_text"), 255),
+        address=clean_name(_value(row, "location_street"), 255),
         city=_text(row, "location_municipality", 120),
         region=_text(row, "location_province", 120),
         postal_code=_text(row, "location_postal_code_1", 20),
@@ -149,10 +149,12 @@ def _read_row(row: Any, external_id: str | None, timezone: str, notes: list[str]
 
 
 def _text(row: Row, name: str, longest: int) -> str | None:
+    return clean_text(_value(row, name), longest)
+
+
+def _value(row: Row, name: str) -> Any:
     value = row.get(name)
-    if isinstance(value, str):
-        value = value.rsplit(_PROMPT, maxsplit=1)[-1]
-    return clean_text(value, longest)
+    return value.rsplit(_PROMPT, maxsplit=1)[-1] if isinstance(value, str) else value
 
 
 def _read_weekday(row: Row) -> int:

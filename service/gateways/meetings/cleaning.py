@@ -8,10 +8,13 @@ import unicodedata
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from service.domain.meeting_words import drop_contacts
+
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>")
 _REMOVED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _JOINERS: Final = frozenset("\u200c\u200d")
 _LONGEST_URL: Final = 2000
+_LONGEST_RAW: Final = 2000
 
 
 def clean_text(value: Any, longest: int) -> str | None:
@@ -31,6 +34,12 @@ def clean_text(value: Any, longest: int) -> str | None:
         text = "".join(char for char in text if _is_kept(char))
         text = " ".join(text.split())
     return text[:longest].rstrip() or None
+
+
+def clean_name(value: Any, longest: int) -> str | None:
+    """Like `clean_text`, for what may be texted: without addresses and numbers to tap, which have fields."""
+    text = clean_text(value, _LONGEST_RAW)
+    return clean_text(drop_contacts(text), longest) if text else None
 
 
 def clean_url(value: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 
 from service.domain.check_ins import CheckIn
 from service.domain.kinds import ANSWER_KINDS, MessageKind
+from service.domain.meeting_words import fold_to_gsm, name_and_place
 from service.domain.meetings import day_word, next_occurrence
 from service.domain.phone import PhoneNumber, find_e164
 from service.domain.program import Program
+from service.domain.segments import count_segments
 from service.domain.template import TemplateError, render
 from service.store.meetings import ChosenMeeting, Meeting
 from service.store.messages import Message
@@ -69,12 +71,35 @@ def render_message(
     if extra.get("label") == "":
         extra["label"] = context.catalog.get(NO_LABEL, language).body
     country = person.country if person else context.settings.org_country
+    fields = context.common_fields(country, language) | (message.fields or {}) | extra
     try:
-        text = context.catalog.get(text_id, language, plain=bool(person and person.wants_plain))
-        body = render(text.body, context.common_fields(country, language) | (message.fields or {}) | extra)
+        for is_plain, tried in _tries(bool(person and person.wants_plain), message, fields):
+            text = context.catalog.get(text_id, language, plain=is_plain)
+            body = render(text.body, tried).rstrip()
+            if _fits_one_segment(body):
+                break
     except (TemplateError, KeyError, LookupError):
         return RenderFault("render_fault", is_final=False)
     return RenderedText(recipient, body, text_id, text.version, check_in)
+
+
+def _tries(is_plain: bool, message: Message, fields: Fields) -> Iterator[tuple[bool, Fields]]:
+    """Which wording with which fields, in turn until one fits a segment; the last one is taken as it is.
+
+    Only a listing's words are of any length and alphabet: a reminder gives up the place, then the name.
+    """
+    if is_plain and message.kind == MessageKind.MEETING_REMINDER:
+        if fields.get("name"):
+            yield True, fields
+            yield True, fields | {"place": ""}
+        yield False, fields
+    else:
+        yield is_plain, fields
+
+
+def _fits_one_segment(body: str) -> bool:
+    count = count_segments(body)
+    return count.encoding == "GSM-7" and count.segments == 1
 
 
 def _find_check_in(context: Context, message: Message) -> CheckIn | None:
@@ -155,12 +180,14 @@ def _meeting_text(
         return RenderFault("meeting_not_near", is_final=True)
     text_id = f"meeting/{day}" if is_same_clock else f"meeting/{day}-other-zone"
     local = starts_at.astimezone(meeting_zone)
+    name, place = name_and_place(meeting.name, meeting.place or meeting.address)
+    zone_words = format_datetime(local, "v", tzinfo=meeting_zone, locale=_locale(person))
     fields = {
         "time": format_time(local, "short", locale=_locale(person)).replace("\u202f", " "),
         "label": chosen.label or "",
-        "name": meeting.name,
-        "place": meeting.place or meeting.address or "",
-        "zone": format_datetime(local, "v", tzinfo=meeting_zone, locale=_locale(person)),
+        "name": name,
+        "place": place,
+        "zone": fold_to_gsm(zone_words) or zone_words,
     }
     return text_id, fields
 

@@ -115,6 +115,43 @@ def test_a_documented_row_is_read_field_by_field() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "name", "place", "address"),
+    [
+        pytest.param(
+            {"meeting_name": "Circle www.evil.example"},
+            "Circle",
+            "Example Hall",
+            "1 Example Street",
+            id="link",
+        ),
+        pytest.param(
+            {"meeting_name": "#@-@#https://evil.example/x"},
+            "NA Meeting",
+            "Example Hall",
+            "1 Example Street",
+            id="nothing but a link",
+        ),
+        pytest.param(
+            {"location_text": "Hall, call 202-555-0123", "location_street": "bit.ly/x"},
+            "Evening Circle",
+            "Hall, call",
+            None,
+            id="a number and a link as place and street",
+        ),
+    ],
+)
+def test_names_and_places_hold_nothing_to_tap_and_the_ways_to_join_stay(
+    changes: dict[str, str], name: str, place: str, address: str | None
+) -> None:
+    listing = read_one(
+        **changes, virtual_meeting_link="https://zoom.example/j/1", phone_meeting_number="+12025550123"
+    )
+
+    assert (listing.name, listing.place, listing.address) == (name, place, address)
+    assert (listing.join_url, listing.join_phone) == ("https://zoom.example/j/1", "+12025550123")
+
+
 def test_an_id_a_weekday_and_a_time_are_enough() -> None:
     feed = read({"id_bigint": 7, "weekday_tinyint": 1, "start_time": "7:05"})
 
