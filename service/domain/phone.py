@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import phonenumbers
-from phonenumbers import NumberParseException, ValidationResult
+from phonenumbers import NumberParseException, PhoneNumberType, ValidationResult
 from phonenumbers import timezone as zones_by_prefix
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _FICTIONAL = re.compile(r"\+1(?:[2-9][0-9]{2}55501[0-9]{2}|999[0-9]{7})", re.ASCII)
 _TOLL_FREE = re.compile(r"\+18(?:00|33|44|55|66|77|88)[0-9]{7}", re.ASCII)
+_PREMIUM = re.compile(r"\+1900[0-9]{7}", re.ASCII)
+_COMPANY_TYPES = frozenset({PhoneNumberType.TOLL_FREE, PhoneNumberType.PREMIUM_RATE})
 _UNKNOWN_ZONE = "Etc/Unknown"
 _ORDINARY_EXCHANGE = "234"
 _PLACELESS = "+18005550123"
@@ -76,6 +78,16 @@ def parse_phone(raw: str, country: str = "US") -> PhoneNumber:
 def is_toll_free(e164: str) -> bool:
     """Whether a North American number is toll-free: their carrier keeps opt-outs of its own."""
     return _TOLL_FREE.fullmatch(e164) is not None
+
+
+def is_company_number(phone: PhoneNumber) -> bool:
+    """Whether the number is toll-free or premium, in any country: never somebody's own mobile.
+
+    Under +1 by area code alone (800 and its kin; 900), because unassigned numbers have no type.
+    """
+    if is_toll_free(phone.e164) or _PREMIUM.fullmatch(phone.e164):
+        return True
+    return phonenumbers.number_type(phonenumbers.parse(phone.e164)) in _COMPANY_TYPES
 
 
 def find_sender(raw: str, country: str) -> PhoneNumber | None:

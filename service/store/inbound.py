@@ -120,6 +120,13 @@ def find_inbound(session: Session, provider_message_id: str) -> InboundMessage |
     return session.scalars(query).first()
 
 
+def find_last_recipient(session: Session) -> str | None:
+    """The number of ours to which the last text that is still readable was sent."""
+    query = select(InboundMessage.raw).where(InboundMessage.raw.is_not(None))
+    raw = session.scalars(query.order_by(InboundMessage.id.desc()).limit(1)).first()
+    return raw.get("To") if raw else None
+
+
 def has_meaning_since(session: Session, hashes: Sequence[str], meaning: str, since: datetime) -> bool:
     """Whether a sender, known by keyed hashes, has sent a text taken as this since then."""
     values = {"hashes": hashes, "meaning": meaning, "since": since}

@@ -11,12 +11,13 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from wtforms.validators import ValidationError
 
 from service.catalog import default_messages_path
-from service.domain.phone import InvalidPhoneError
+from service.domain.phone import InvalidPhoneError, PhoneNumber
 from service.domain.program import Program
 from service.store.service_state import list_programs
 from service.usecases.people.consent_changes import Wording
 from service.usecases.people.join_by_web import (
     JoinOutcome,
+    UntextableNumberError,
     WebSignUp,
     join_by_web,
     parse_joining_phone,
@@ -85,10 +86,10 @@ class _JoinViews:
         if page is None:
             return self._unknown()
         typed = request.form.get("phone", "")[:MAX_TYPED]
-        problem = self._find_problem(page, typed)
-        if problem is not None:
-            return self._show_form(page, problem, 400 if problem.field == "form" else 422)
-        if self._join(page, typed) is JoinOutcome.THROTTLED:
+        read = self._read_form(page, typed)
+        if isinstance(read, _Filled):
+            return self._show_form(page, read, 400 if read.field == "form" else 422)
+        if self._join(page, read) is JoinOutcome.THROTTLED:
             return _render("join/problem.html", 429, page=page, texts=page.texts, problem="throttled")
         # Only here has anything been looked up by the number. The other answers come at once: holding them
         # back too would let a flood of refused forms take the threads that the webhooks need.
@@ -108,11 +109,11 @@ class _JoinViews:
             "join/article.html", 200, page=page, texts=page.texts, article=page.texts.articles[name]
         )
 
-    def _join(self, page: _Page, typed: str) -> JoinOutcome:
+    def _join(self, page: _Page, phone: PhoneNumber) -> JoinOutcome:
         context = self._runtime.context
         consent = page.texts.consent
         sign_up = WebSignUp(
-            phone=parse_joining_phone(typed, self._country),
+            phone=phone,
             program_id=page.program.id,
             language=page.texts.language,
             wording=Wording(consent.id, consent.version, consent.text),
@@ -120,17 +121,19 @@ class _JoinViews:
         )
         return join_by_web(context, sign_up, self._runtime.clock())
 
-    def _find_problem(self, page: _Page, typed: str) -> _Filled | None:
+    def _read_form(self, page: _Page, typed: str) -> PhoneNumber | _Filled:
+        """The number to sign up, or the form again with what is wrong with it."""
         lines = page.texts.lines
         if not _is_own_form() or request.form.get("seen") != _fingerprint(page.texts):
             return _Filled(typed, lines["error_expired"], "form")
+        has_agreed = request.form.get("consent") == "yes"
         try:
-            parse_joining_phone(typed, self._country)
+            phone = parse_joining_phone(self._runtime.context, typed)
+        except UntextableNumberError:
+            return _Filled(typed, lines["error_untextable"], "phone", has_agreed)
         except InvalidPhoneError:
-            return _Filled(typed, lines["error_phone"], "phone", request.form.get("consent") == "yes")
-        if request.form.get("consent") != "yes":
-            return _Filled(typed, lines["error_consent"], "consent")
-        return None
+            return _Filled(typed, lines["error_phone"], "phone", has_agreed)
+        return phone if has_agreed else _Filled(typed, lines["error_consent"], "consent")
 
     def _find_page(self, program_id: str) -> _Page | None:
         with self._runtime.database.read() as session:

@@ -13,10 +13,13 @@ from enum import StrEnum
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from service.config import TransportName
 from service.domain.confirmation_requests import RequestVerdict, decide_request
 from service.domain.consent import JoinDecision, decide_join
-from service.domain.phone import InvalidPhoneError, PhoneNumber, country_of, parse_phone
+from service.domain.phone import InvalidPhoneError, PhoneNumber, country_of, is_company_number, parse_phone
+from service.gateways.sms.simulator import SIMULATED_NUMBER
 from service.store.consent import ConsentChannel, ConsentKind, find_suppression
+from service.store.inbound import find_last_recipient
 from service.store.participants import (
     EnrollmentStatus,
     Participant,
@@ -57,6 +60,10 @@ class JoinOutcome(StrEnum):
     THROTTLED = "throttled"
 
 
+class UntextableNumberError(InvalidPhoneError):
+    """The number exists, and texts to it reach nobody: our own, a toll-free or a premium one."""
+
+
 class UnknownProgramError(LookupError):
     """There is no program of that name."""
 
@@ -72,15 +79,32 @@ class WebSignUp:
     source_ip_hash: str
 
 
-def parse_joining_phone(typed: str, country: str) -> PhoneNumber:
-    """Read the number a visitor typed; `country` is the organization's (ISO code).
+def parse_joining_phone(context: Context, typed: str) -> PhoneNumber:
+    """Read the number a visitor typed. Stores nothing.
 
-    Raises InvalidPhoneError for what is no telephone number, and for one in a country that is not served.
+    Raises InvalidPhoneError for what is no telephone number, and for one in a country that is not served;
+    UntextableNumberError for a number that no person reads texts on.
     """
+    country = context.settings.org_country
     phone = parse_phone(typed, country)
     if country_of(phone) not in REACHABLE_COUNTRIES[country]:
         raise InvalidPhoneError("the telephone number belongs to a country that is not served")
+    if is_company_number(phone):
+        raise UntextableNumberError("the telephone number is toll-free or premium")
+    if phone.e164 == _find_own_number(context):
+        raise UntextableNumberError("the telephone number is the line's own")
     return phone
+
+
+def _find_own_number(context: Context) -> str | None:
+    settings = context.settings
+    if settings.transport is TransportName.SIMULATOR:
+        return SIMULATED_NUMBER
+    if settings.twilio_from:
+        return settings.twilio_from
+    # A messaging service is an account's id: the number behind it is where the last text came in.
+    with context.database.read() as session:
+        return find_last_recipient(session)
 
 
 def join_by_web(context: Context, sign_up: WebSignUp, now: datetime) -> JoinOutcome:

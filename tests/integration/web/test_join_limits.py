@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,10 +24,17 @@ from service.usecases.context import Context
 from service.usecases.operations.staff_tasks import close_task
 from service.usecases.people.confirmation_request import LINE_REQUESTS
 from service.usecases.people.consent_changes import Evidence, Wording, record_consent_event
-from service.usecases.people.join_by_web import SUBMISSIONS_PER_HOUR, JoinOutcome, WebSignUp, join_by_web
+from service.usecases.people.join_by_web import (
+    SUBMISSIONS_PER_HOUR,
+    JoinOutcome,
+    UntextableNumberError,
+    WebSignUp,
+    join_by_web,
+    parse_joining_phone,
+)
 from service.usecases.sending.work import work_once
 from service.wiring import Runtime
-from tests.conftest import NOW, FakeClock
+from tests.conftest import NOW, FakeClock, make_settings
 from tests.integration.web.conftest import list_messages, text_from
 from tests.integration.web.test_join_page import PHONE, submit
 
@@ -258,3 +266,43 @@ def test_one_number_sent_many_times_at_once_is_asked_once(context: Context) -> N
     assert set(outcomes) == {JoinOutcome.RECEIVED}
     known = count_known(context)
     assert (known["participants"], known["enrollments"], known["messages"]) == (1, 1, 1)
+
+
+OWN_NUMBERS = [
+    ({"twilio_from": "+12025550188"}, "+12025550188", True, "the number that sends"),
+    ({"twilio_from": "+12025550188"}, "+12025550190", False, "another one"),
+    ({"twilio_messaging_service_sid": "MG1"}, "+12025550100", True, "the number that texts came in on"),
+    ({"twilio_messaging_service_sid": "MG1"}, "+12025550190", False, "another one"),
+]
+
+
+@pytest.mark.parametrize(("sender", "typed", "is_refused", "reason"), OWN_NUMBERS)
+def test_the_lines_own_number_is_known_however_the_provider_is_set_up(
+    runtime: Runtime, sender: dict[str, str], typed: str, is_refused: bool, reason: str
+) -> None:
+    text_from(runtime, PHONE, "hello")
+    account = {"twilio_account_sid": "AC1", "twilio_auth_token": "secret", "twilio_optout_mode": "app"}
+    settings = make_settings(transport="twilio", **account, **sender)
+    context = replace(runtime.context, settings=settings)
+    before = count_known(context)
+
+    try:
+        parse_joining_phone(context, typed)
+        was_refused = False
+    except UntextableNumberError:
+        was_refused = True
+
+    assert was_refused is is_refused, reason
+    assert count_known(context) == before
+
+
+def test_before_the_first_text_came_in_no_number_is_taken_for_ours(context: Context) -> None:
+    settings = make_settings(
+        transport="twilio",
+        twilio_account_sid="AC1",
+        twilio_auth_token="secret",
+        twilio_optout_mode="app",
+        twilio_messaging_service_sid="MG1",
+    )
+
+    assert parse_joining_phone(replace(context, settings=settings), "202-555-0100").e164 == "+12025550100"

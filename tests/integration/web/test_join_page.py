@@ -158,6 +158,33 @@ def test_a_bad_number_gets_one_clear_line_and_plans_nothing(
     assert count_rows(runtime) == before
 
 
+NOBODYS_NUMBERS = [
+    ("202-555-0100", "the line's own number"),
+    ("+1 (202) 555-0100", "the line's own number, written otherwise"),
+    ("900-555-0147", "premium: who owns it is paid for what it gets"),
+    ("800-555-0147", "toll-free"),
+    ("833-555-0147", "toll-free, a newer code"),
+]
+
+
+@pytest.mark.parametrize(("typed", "reason"), NOBODYS_NUMBERS)
+@pytest.mark.parametrize(
+    ("language", "line"), [("en", "cannot get these texts"), ("es", "no le llegan estos mensajes")]
+)
+def test_a_number_that_is_nobodys_mobile_gets_one_clear_line_and_nothing_is_stored(
+    client: FlaskClient, runtime: Runtime, typed: str, reason: str, language: str, line: str
+) -> None:
+    before = count_rows(runtime)
+
+    answer = submit(client, f"{PATH}?lang={language}", phone=typed)
+
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422, reason
+    assert page.count(line) == 1
+    assert f'value="{typed}"' in page
+    assert count_rows(runtime) == before
+
+
 REFUSED_FORMS = [
     ({"consent": ""}, 422, "Please tick the box", "no agreement"),
     ({"consent": "no"}, 422, "Please tick the box", "something else than agreement"),

@@ -13,6 +13,7 @@ from service.domain.phone import (
     country_of,
     find_e164,
     find_phone,
+    is_company_number,
     is_fictional,
     parse_phone,
 )
@@ -158,3 +159,21 @@ def test_an_area_code_names_the_zones_it_lies_in(e164: str, zones: tuple[str, ..
 )
 def test_a_number_has_a_country(e164: str, country: str) -> None:
     assert country_of(PhoneNumber(e164)) == country
+
+
+COMPANY_NUMBERS = [
+    ("+18005550147", True, "toll-free"),
+    ("+18885550147", True, "toll-free, a later code"),
+    ("+19005550147", True, "premium under +1"),
+    ("+448081570147", True, "toll-free in Britain (a number kept for drama)"),
+    ("+449098790147", True, "premium in Britain (a number kept for drama)"),
+    ("+447700900123", False, "a British mobile"),
+    ("+12025550123", False, "an ordinary number"),
+    ("+14165550123", False, "an ordinary number in Canada"),
+    ("+19995550123", False, "generated load"),
+]
+
+
+@pytest.mark.parametrize(("e164", "expected", "reason"), COMPANY_NUMBERS)
+def test_toll_free_and_premium_numbers_are_no_persons(e164: str, expected: bool, reason: str) -> None:
+    assert is_company_number(PhoneNumber(e164)) is expected, reason
