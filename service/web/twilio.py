@@ -8,7 +8,8 @@ from werkzeug.exceptions import InternalServerError
 
 from service.domain.twiml import EMPTY_RESPONSE, TwimlText, build_twiml
 from service.gateways.sms.signature import SETTINGS_HEADER, SIGNATURE_HEADER
-from service.usecases.inbound.receive_text import IncomingText, receive_text
+from service.usecases.inbound.incoming_text import IncomingText
+from service.usecases.inbound.receive_text import receive_text
 from service.usecases.sending.receipts import Receipt, record_receipt
 from service.web.faults import answer_fault
 from service.wiring import Runtime
