@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import closing
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from service.usecases.operations.demo import seed_demo
-from service.wiring import Runtime
-from tests.conftest import NOW
+from service.web.app import create_app
+from service.wiring import Runtime, build_runtime
+from tests.conftest import NOW, FakeClock, make_settings
 
 PAGES = ("/metrics", "/phone/")
 TELLING = re.compile(r"Example|555|\d{7}|bubble|aftercare_")
@@ -111,3 +113,14 @@ def test_nobody_else_may_and_the_refusal_tells_nothing(client: FlaskClient, runt
     assert len(said) == len(PAGES), "the same words to every stranger"
     assert not any(TELLING.search(words) for words in said)
     assert not any(refusal.headers.getlist("Set-Cookie") for _, refusal in refusals)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_trusted_proxy_cannot_make_a_stranger_local(database_url: str, clock: FakeClock) -> None:
+    settings = make_settings(database_url=database_url, trusted_proxies=1)
+    with closing(build_runtime(settings, system=clock)) as built:
+        client = create_app(built).test_client()
+
+        seen = [ask(client, page, "192.0.2.5", {"X-Forwarded-For": "127.0.0.1"}) for page in PAGES]
+
+    assert [answer.status_code for answer in seen] == [403, 403]
