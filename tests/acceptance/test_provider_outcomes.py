@@ -58,7 +58,7 @@ def transport_to(line: Line, url: str, connect_seconds: float) -> Iterator[None]
 
 
 def number_of(position: int) -> str:
-    return f"+1202555{100 + position:04d}"
+    return f"+1202555{110 + position:04d}"
 
 
 def plan_texts(line: Line, *positions: int) -> list[int]:
