@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask_wtf.csrf import generate_csrf, validate_csrf
+from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 from werkzeug.wrappers import Response as WerkzeugResponse
 from wtforms.validators import ValidationError
 
@@ -24,11 +25,13 @@ from service.usecases.people.join_by_web import (
 )
 from service.usecases.people.wording import frequency_of
 from service.web.answer_floor import AnswerFloor
+from service.web.faults import answer_fault
 from service.web.page_texts import LANGUAGES, PageTexts, load_join_texts
 from service.web.proxies import ProxyWatch, client_address
 from service.wiring import Runtime
 
 FORM_OPEN_SECONDS = 12 * 3600
+RETRY_AFTER_SECONDS = 60
 MAX_TYPED = 40
 _NO_BREAK_HYPHEN, _NO_BREAK_SPACE = "\u2011", "\u00a0"
 _EXAMPLES = {"US": "202-555-0123", "CA": "416-555-0123", "GB": "07700 900123"}
@@ -62,6 +65,7 @@ def build_blueprint(runtime: Runtime, floor: AnswerFloor) -> Blueprint:
     blueprint.add_url_rule(
         "/<program_id>/<any(privacy, terms):name>", "article", views.article, methods=["GET"]
     )
+    blueprint.register_error_handler(Exception, views.fault)
     return blueprint
 
 
@@ -109,6 +113,15 @@ class _JoinViews:
             "join/article.html", 200, page=page, texts=page.texts, article=page.texts.articles[name]
         )
 
+    def fault(self, error: Exception) -> HTTPException | Response:
+        """A page that needs no database: what to do now, and where to call in danger."""
+        answer = answer_fault(error)
+        if not isinstance(answer, ServiceUnavailable | InternalServerError):
+            return answer
+        page = self._show_problem("unavailable", answer.code)
+        page.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return page
+
     def _join(self, page: _Page, phone: PhoneNumber) -> JoinOutcome:
         context = self._runtime.context
         consent = page.texts.consent
@@ -143,7 +156,10 @@ class _JoinViews:
         return _Page(program, self._fill(frequency_of(program, _language()), program.name))
 
     def _unknown(self) -> Response:
-        return _render("join/problem.html", 404, page=None, texts=self._fill("", ""), problem="unknown")
+        return self._show_problem("unknown", 404)
+
+    def _show_problem(self, problem: str, status: int) -> Response:
+        return _render("join/problem.html", status, page=None, texts=self._fill("", ""), problem=problem)
 
     def _fill(self, frequency: str, program: str) -> PageTexts:
         texts = self._texts[_language()]
