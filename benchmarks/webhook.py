@@ -97,9 +97,10 @@ def run_load(load: Load, seed: int, results: Queue[list[float]]) -> None:
 
 
 @contextmanager
-def serve(app: str, environment: dict[str, str], port: int) -> Iterator[None]:
+def serve(app: str, environment: dict[str, str], port: int, *more: str) -> Iterator[None]:
     command = [sys.executable, "-m", "gunicorn", app, "--worker-class", "gthread", "--workers", "2"]
     command += ["--threads", "4", "--bind", f"{HOST}:{port}", "--log-level", "error", "--keep-alive", "60"]
+    command += more
     server = subprocess.Popen(
         command, env={**os.environ, **environment, "PUBLIC_URL": f"http://{HOST}:{port}"}
     )
@@ -159,7 +160,8 @@ def main() -> None:
             "TWILIO_OPTOUT_MODE": "app",
             "LOG_LEVEL": "ERROR",
         }
-        with serve("benchmarks.bare_webhook:app", environment, 8601), serve(WSGI, environment, 8602):
+        ours_command = WSGI, environment, 8602, "-c", "python:service.web.gunicorn_config"
+        with serve("benchmarks.bare_webhook:app", environment, 8601), serve(*ours_command):
             for seed in range(options.rounds):  # in turns, so that what else the machine does hits both
                 floors.append(measure(8601, seed, options))
                 ours.append(measure(8602, seed + 100, options))
