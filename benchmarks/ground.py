@@ -80,8 +80,11 @@ def sender_number(n: int) -> str:
     return f"+1999{1_000_000 + n}"
 
 
-def enroll(context: Context, people: int, due: int) -> None:
-    """Enroll `people` (numbers +1999, unassigned) in their ninth day of the program; `due` are due now."""
+def enroll(context: Context, people: int, due: int, groups: int = 1) -> None:
+    """Enroll `people` (numbers +1999, unassigned) in their ninth day of the program.
+
+    `due` of them, spread over the table, are due at NOW, as many others a minute later, and so on.
+    """
     sealed = context.keyring.encrypt("+19990000000")
     later = NOW + timedelta(days=1)
     with context.database.begin() as session:
@@ -91,13 +94,15 @@ def enroll(context: Context, people: int, due: int) -> None:
                 " zone_is_confirmed, area_timezones, language, country, wants_plain, next_plan_at,"
                 " planned_through, created_at)"
                 " SELECT :sealed, md5(n::text) || md5((-n)::text), 'bench', 'active', 'America/New_York',"
-                " true, '', 'en', 'US', false, CASE WHEN n % :every = 0 THEN CAST(:now AS timestamptz)"
+                " true, '', 'en', 'US', false, CASE WHEN n % :every < :groups"
+                " THEN CAST(:now AS timestamptz) + make_interval(mins => n % :every)"
                 " ELSE CAST(:later AS timestamptz) END, :through, :now"
                 " FROM generate_series(1, :people) AS n"
             ),
             {
                 "sealed": sealed,
                 "every": people // due,
+                "groups": groups,
                 "now": NOW,
                 "later": later,
                 "through": NOW.date() - timedelta(days=1),
@@ -114,4 +119,4 @@ def enroll(context: Context, people: int, due: int) -> None:
             {"anchor": NOW.date() - timedelta(days=9), "started": NOW - timedelta(days=9)},
         )
     with context.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("ANALYZE")
+        connection.exec_driver_sql("VACUUM ANALYZE")  # as any database that has been up for a while

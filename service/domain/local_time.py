@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 _SECOND = timedelta(seconds=1)
+
+# Many people live by the same times in the same zones: planning asks for the same instants over and over.
+_remembered = lru_cache(maxsize=8192)
 
 
 class UnknownZoneError(ValueError):
@@ -24,6 +27,7 @@ def get_zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+@_remembered
 def to_utc(on: date, at: time, zone: ZoneInfo) -> datetime:
     """The instant (aware, UTC) at which clocks in `zone` show that date and time.
 
@@ -45,6 +49,7 @@ def local_date(now: datetime, zone: ZoneInfo) -> date:
     return local_datetime(now, zone).date()
 
 
+@_remembered
 def start_of_day(on: date, zone: ZoneInfo) -> datetime:
     """The first instant (aware, UTC) whose date in `zone` is `on`, also where midnight is skipped.
 

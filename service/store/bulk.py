@@ -61,8 +61,7 @@ def is_one_of(
 
 _PLANNED_COLUMNS = (
     *("participant_id", "dedupe_key", "source", "source_version", "kind", "lane", "text_id", "check_in_id"),
-    *("late", "local_on", "send_after", "send_before", "due_at", "state", "reason", "tries", "created_at"),
-    "final_at",
+    *("late", "local_on", "send_after", "send_before", "due_at", "state", "reason", "final_at"),
 )
 _PLANNED = (
     func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
@@ -70,16 +69,22 @@ _PLANNED = (
     .render_derived(with_types=True)
 )
 _ADD_PLANNED = (
-    postgresql.insert(_MESSAGES).from_select(_PLANNED_COLUMNS, select(*_PLANNED.c)).on_conflict_do_nothing()
+    postgresql.insert(_MESSAGES)
+    .from_select(
+        [*_PLANNED_COLUMNS, "tries", "created_at"],
+        select(*_PLANNED.c, literal(0), bindparam("created_at", type_=DateTime(timezone=True))),
+    )
+    .on_conflict_do_nothing()
 )
 
 
-def add_planned(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+def add_planned(session: Session, rows: Sequence[dict[str, Any]], now: datetime) -> None:
     """Insert texts that are not there yet; the unique key, not a check before it, prevents doubles."""
     if session.get_bind().dialect.name == "sqlite":
-        session.connection().execute(sqlite.insert(_MESSAGES).on_conflict_do_nothing(), rows)
+        statement = sqlite.insert(_MESSAGES).on_conflict_do_nothing()
+        session.connection().execute(statement, [{**row, "tries": 0, "created_at": now} for row in rows])
         return
-    session.connection().execute(_ADD_PLANNED, {"rows": json.dumps(rows, default=str)})
+    session.connection().execute(_ADD_PLANNED, {"rows": json.dumps(rows, default=str), "created_at": now})
 
 
 def move_planning(session: Session, moves: Sequence[tuple[int, date, datetime | None]]) -> None:

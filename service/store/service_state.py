@@ -84,8 +84,22 @@ def set_setting(session: Session, name: str, value: dict[str, Any], now: datetim
 
 def list_programs(session: Session) -> dict[str, Program]:
     """The newest version of every program, by id."""
-    query = select(ProgramVersion).order_by(ProgramVersion.program_id, ProgramVersion.version)
-    return {row.program_id: program_from_data(row.definition) for row in session.scalars(query)}
+    columns = ProgramVersion.program_id, ProgramVersion.version, ProgramVersion.sha256
+    query = select(*columns).order_by(ProgramVersion.program_id, ProgramVersion.version)
+    newest = {row.program_id: row for row in session.execute(query)}
+    return {program_id: _get_program(session, *row) for program_id, row in newest.items()}
+
+
+_READ_PROGRAMS: dict[tuple[str, int, str], Program] = {}
+"""Programs read before, by id, version and hash: such a row never changes, and its calendars are dear."""
+
+
+def _get_program(session: Session, program_id: str, version: int, sha256: str) -> Program:
+    key = program_id, version, sha256
+    if key not in _READ_PROGRAMS:
+        row = session.get_one(ProgramVersion, (program_id, version))
+        _READ_PROGRAMS[key] = program_from_data(row.definition)
+    return _READ_PROGRAMS[key]
 
 
 def list_missing_key_ids(session: Session, configured: tuple[str, ...]) -> list[str]:

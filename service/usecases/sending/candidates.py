@@ -113,6 +113,8 @@ def _program_candidates(person: DuePerson, programs: dict[str, Program], on: dat
 
 def _meeting_candidates(person: DuePerson, on: date) -> list[Candidate]:
     """Reminders whose moment falls on `on`: a meeting tomorrow morning may speak this evening."""
+    if not person.meetings:
+        return []
     found = []
     day_start = start_of_day(on, person.zone)
     for meeting in person.meetings:
@@ -168,8 +170,8 @@ def next_day_to_plan(person: DuePerson, programs: dict[str, Program], through: d
         if due.program_id in programs
         and (day := next_day_with_steps(programs[due.program_id], due.anchor_on, through)) is not None
     ]
-    tomorrow = start_of_day(through + timedelta(days=1), person.zone)
     for meeting in person.meetings:
+        tomorrow = start_of_day(through + timedelta(days=1), person.zone)
         days += [
             local_date(plan.send_at, person.zone)
             for _, plan in _reminders(person, meeting, tomorrow, LOOK_AHEAD)
