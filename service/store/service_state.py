@@ -98,7 +98,7 @@ def _get_program(session: Session, program_id: str, version: int, sha256: str) -
     key = program_id, version, sha256
     if key not in _READ_PROGRAMS:
         row = session.get_one(ProgramVersion, (program_id, version))
-        _READ_PROGRAMS[key] = program_from_data(row.definition)
+        _READ_PROGRAMS[key] = program_from_data(row.definition | {"version": version})
     return _READ_PROGRAMS[key]
 
 

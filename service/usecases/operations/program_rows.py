@@ -16,24 +16,24 @@ from service.store.service_state import ProgramVersion
 
 
 def sync_programs(session: Session, catalog: Catalog, now: datetime) -> dict[str, int]:
-    """Store each program of the catalog that no stored version equals, as its next version.
+    """Store each program of the catalog that its newest stored version does not equal, as its next version.
 
-    Returns how many were `added`, `changed` and `unchanged`. A file put back to an earlier wording equals a
-    stored version and adds nothing. Safe to repeat; does not commit.
+    Returns how many were `added`, `changed` and `unchanged`. A file put back to what it said before is a
+    change like any other: the newest version is the one that runs. Safe to repeat; does not commit.
     """
     counts = Counter(added=0, changed=0, unchanged=0)
     for program_id, definition in sorted(catalog.program_definitions.items()):
         query = select(ProgramVersion).where(ProgramVersion.program_id == program_id)
-        stored = session.scalars(query).all()
+        newest = session.scalars(query.order_by(ProgramVersion.version.desc()).limit(1)).first()
         digest = hash_definition(definition)
-        if any(row.sha256 == digest for row in stored):
+        if newest is not None and newest.sha256 == digest:
             counts["unchanged"] += 1
             continue
-        counts["changed" if stored else "added"] += 1
+        counts["changed" if newest else "added"] += 1
         session.add(
             ProgramVersion(
                 program_id=program_id,
-                version=max((row.version for row in stored), default=0) + 1,
+                version=newest.version + 1 if newest else 1,
                 sha256=digest,
                 definition=definition,
                 created_at=now,

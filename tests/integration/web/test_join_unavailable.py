@@ -134,7 +134,7 @@ def test_a_form_too_large_to_read_is_no_fault_of_ours(client: FlaskClient) -> No
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_fault_of_our_own_shows_the_same_words(client: FlaskClient, runtime: Runtime) -> None:
     with runtime.database.begin() as session:
-        session.execute(text("UPDATE program_versions SET definition = '{}'"))
+        session.execute(text("UPDATE program_versions SET definition = '{}', sha256 = 'another'"))
 
     with capture_logs() as lines:
         answer = client.get(PATH)
