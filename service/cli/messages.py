@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from service.catalog import default_messages_path, load_catalog
 from service.cli.output import CliError, emit, find_operator, open_runtime, say
 from service.store.clock import system_clock
 from service.usecases.operations.explain_message import explain_message
@@ -39,7 +40,8 @@ def preview(text_id: str | None, language: str, plain: bool, as_json: bool) -> N
 
 
 def _preview_lines(data: dict[str, Any]) -> str:
-    cost = f"{data['segments']} segments, {data['units']} units, {data['encoding']}"
+    plural = "" if data["segments"] == 1 else "s"
+    cost = f"{data['segments']} segment{plural}, {data['units']} units, {data['encoding']}"
     costly = f"; costly characters: {' '.join(data['costly'])}" if data["costly"] else ""
     return f"{data['body']}\n({data['id']}, version {data['version']}, {data['language']}: {cost}{costly})"
 
@@ -47,9 +49,11 @@ def _preview_lines(data: dict[str, Any]) -> str:
 @messages.command("check")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def check(as_json: bool) -> None:
-    """Load the catalog as the service does, and list what keeps it from going live. Exit 2 for a fault."""
-    with open_runtime(migrated=False) as runtime:
-        rows = list_warnings(runtime.context.catalog, system_clock())
+    """Load the catalog as the service does, and list what keeps it from going live. Exit 2 for a fault.
+
+    Needs no settings and no database: whoever edits texts may have neither.
+    """
+    rows = list_warnings(load_catalog(default_messages_path()), system_clock())
     emit(rows, as_json, lambda row: f"{row['check']}: {row['problem']}")
     if not rows:
         say("the catalog is in order")
