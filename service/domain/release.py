@@ -29,7 +29,8 @@ class ReleaseFacts:
 
     `blocked` names why unprompted texts are stopped for everybody (a switch, a lapse),
     `is_reachable_in_trial` whether trial mode may text this number,
-    `open_question_until` when the person's one open question ends.
+    `open_question_until` when the person's one open question ends, `awaits_welcome` that the disclosure
+    which comes before everything else has not surely gone.
     """
 
     kind: MessageKind
@@ -46,6 +47,7 @@ class ReleaseFacts:
     asks_question: bool = False
     open_question_until: datetime | None = None
     subject_gone: str | None = None
+    awaits_welcome: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,13 @@ def _trial(facts: ReleaseFacts, now: datetime) -> Verdict | None:
     return _hold_or_expire(facts, now + LOOK_AGAIN, "trial_mode")
 
 
+def _welcome_first(facts: ReleaseFacts, now: datetime) -> Verdict | None:
+    """Who agreed in writing reads first who texts them and how to end it (carriers' rule, provider 3.4)."""
+    if not facts.awaits_welcome or facts.kind in ANSWER_KINDS or facts.kind is MessageKind.ADMIN:
+        return None
+    return _hold_or_expire(facts, now + LOOK_AGAIN, "welcome_first")
+
+
 def _paused(facts: ReleaseFacts, now: datetime) -> Verdict | None:
     if facts.kind in ANSWER_KINDS or facts.paused_until is None or facts.paused_until <= now:
         return None
@@ -149,6 +158,7 @@ RULES: tuple[Rule, ...] = (
     _subject,
     _blocked,
     _trial,
+    _welcome_first,
     _paused,
     _quiet_hours,
     _open_question,

@@ -31,6 +31,7 @@ _REASONS: dict[str, str] = {
     "opted_out_at_provider": "the provider says the person opted out",
     "paused": "the person paused the texts",
     "permanent": "this number can never get it",
+    "welcome_first": "the text that says who we are and how to end this has not surely gone yet",
     "quiet_hours": "it is outside the hours in which the person may be texted",
     "release_fault": "something stored with it cannot be read; it is on the staff list",
     "render_fault": "the text could not be filled in; the wording needs repair",

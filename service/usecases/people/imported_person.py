@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -47,6 +47,10 @@ from service.usecases.people.consent_changes import (
 from service.usecases.people.participant_cells import ParticipantRow
 from service.usecases.people.person_details import enroll, fill_in
 from service.usecases.people.wording import render_opt_in_request, render_written_welcome
+
+FIRST_TEXT_USEFUL_FOR = timedelta(days=14)
+"""A list is often imported before going live. What follows a consent is no step of a program that may be
+skipped: the request is the person's only one, and the program waits for the welcome."""
 
 
 class RowOutcome(StrEnum):
@@ -243,7 +247,7 @@ def _plan_text(
             fields={"program": row.program_id},
             local_on=local_date(run.now, ZoneInfo(participant.timezone)),
             send_after=run.now,
-            send_before=run.now + rule.useful_for,
+            send_before=run.now + FIRST_TEXT_USEFUL_FOR,
             due_at=run.now,
             state=MessageState.PLANNED,
             created_at=run.now,

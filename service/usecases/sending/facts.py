@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.consent import Standing
-from service.domain.delivery import ON_ITS_WAY
+from service.domain.delivery import ON_ITS_WAY, MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
 from service.domain.local_time import local_date
 from service.domain.program import Program
@@ -27,10 +27,14 @@ from service.store.service_state import list_programs
 from service.store.staff import list_staff_hashes
 from service.usecases.context import Context
 from service.usecases.operations.live_mode import find_block, is_trial
-from service.usecases.people.wording import OPT_IN_REQUEST
+from service.usecases.people.wording import OPT_IN_REQUEST, WRITTEN_WELCOME
 from service.usecases.sending.candidates import person_hours
 from service.usecases.sending.rendering import RenderedText, RenderFault
 
+_NOT_SURELY_GONE = (
+    *(MessageState.PLANNED, MessageState.HELD, MessageState.CLAIMED, MessageState.SENDING),
+    MessageState.UNKNOWN,
+)
 _UTC = (ZoneInfo("UTC"),)
 _STANDINGS = {
     ParticipantStatus.LISTED: Standing.LISTED,
@@ -53,6 +57,7 @@ class BatchFacts:
     blocked: str | None
     capped: dict[int, list[date]]
     open_until: dict[int, datetime]
+    unwelcomed: set[int]
     released_to: dict[int, list[date]] = field(default_factory=lambda: defaultdict(list))
     zones: dict[int, ZoneInfo] = field(default_factory=dict)
 
@@ -81,6 +86,7 @@ class BatchFacts:
             asks_question=message.check_in_id is not None,
             open_question_until=self.open_until.get(person.id),
             subject_gone=gone,
+            awaits_welcome=person.id in self.unwelcomed,
         )
 
     def count_released(self, message: Message, now: datetime) -> None:
@@ -139,6 +145,7 @@ def load_facts(
         blocked=find_block(context, session, now),
         capped=_capped_days(session, people, messages, now),
         open_until=_open_questions(session, people),
+        unwelcomed=_list_unwelcomed(session, people),
     )
 
 
@@ -164,6 +171,15 @@ def _capped_days(
         if today - timedelta(days=today.weekday()) <= on <= today:
             days[row.participant_id].append(on)
     return days
+
+
+def _list_unwelcomed(session: Session, people: dict[int, Participant]) -> set[int]:
+    """Whose disclosure is still to go, or may not have gone: the newest one, as consent may be given anew."""
+    query = select(Message.participant_id, Message.state).where(
+        Message.participant_id.in_(people), Message.text_id == WRITTEN_WELCOME
+    )
+    newest = {row.participant_id: row.state for row in session.execute(query.order_by(Message.id))}
+    return {owner for owner, state in newest.items() if owner is not None and state in _NOT_SURELY_GONE}
 
 
 def _open_questions(session: Session, people: dict[int, Participant]) -> dict[int, datetime]:
