@@ -37,7 +37,7 @@ from service.usecases.people.import_participants import (
     ImportResult,
     import_participants,
 )
-from service.usecases.people.imported_person import RowOutcome
+from service.usecases.people.imported_person import FIRST_TEXT_USEFUL_FOR, RowOutcome
 from service.usecases.sending.plan import plan_due
 from tests.conftest import NOW
 
@@ -141,7 +141,7 @@ def test_verbal_consent_plans_one_request_and_nothing_else(context: Context) -> 
         MessageKind.ADMIN,
         MessageState.PLANNED,
     )
-    assert (message.due_at, message.send_before) == (NOW, NOW + timedelta(hours=48))
+    assert (message.due_at, message.send_before) == (NOW, NOW + FIRST_TEXT_USEFUL_FOR)
     assert message.lane == KIND_RULES[MessageKind.ADMIN].lane
 
 

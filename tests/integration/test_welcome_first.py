@@ -93,13 +93,16 @@ def test_a_list_imported_in_trial_mode_is_welcomed_when_the_line_goes_live(conte
             twilio_optout_mode="app",
         ),
     )
-    for days in range(9):
-        deliver_due(trial, transport, lambda days=days: NOW + timedelta(days=days))
+    clock = FakeClock()
+    while clock.at < live_at:
+        deliver_due(trial, transport, clock)
+        clock.advance(timedelta(days=1))
     assert transport.sent == [], "trial mode texts nobody but listed staff"
 
     go_live(trial, "test", live_at, force=True)
     plan_due(trial, live_at)
-    for hours in (0, 1, 2):
-        deliver_due(trial, transport, lambda hours=hours: live_at + timedelta(hours=hours))
+    for _ in range(3):
+        deliver_due(trial, transport, clock)
+        clock.advance(timedelta(hours=1))
 
     assert "agreed in writing" in transport.sent[0].body
