@@ -32,9 +32,11 @@ class MessageState(StrEnum):
 _S = MessageState
 
 TRANSITIONS: dict[MessageState, frozenset[MessageState]] = {
-    _S.PLANNED: frozenset({_S.CLAIMED, _S.HELD, _S.CANCELED, _S.EXPIRED}),
-    _S.HELD: frozenset({_S.PLANNED, _S.CLAIMED, _S.CANCELED, _S.EXPIRED}),
-    _S.CLAIMED: frozenset({_S.SENDING, _S.PLANNED, _S.HELD, _S.CANCELED, _S.EXPIRED, _S.FAILED}),
+    _S.PLANNED: frozenset({_S.CLAIMED, _S.HELD, _S.CANCELED, _S.EXPIRED, _S.DELIVERED}),
+    _S.HELD: frozenset({_S.PLANNED, _S.CLAIMED, _S.CANCELED, _S.EXPIRED, _S.DELIVERED}),
+    _S.CLAIMED: frozenset(
+        {_S.SENDING, _S.PLANNED, _S.HELD, _S.CANCELED, _S.EXPIRED, _S.FAILED, _S.DELIVERED}
+    ),
     _S.SENDING: frozenset(
         {_S.ACCEPTED, _S.SENT, _S.DELIVERED, _S.UNDELIVERED, _S.FAILED, _S.REJECTED, _S.UNKNOWN}
     ),
@@ -59,7 +61,8 @@ TRANSITIONS: dict[MessageState, frozenset[MessageState]] = {
     _S.CANCELED: frozenset(),
     _S.EXPIRED: frozenset(),
 }
-"""What may follow what. `UNRESOLVED` still accepts a late receipt: a fact beats a shrug."""
+"""What may follow what. `UNRESOLVED` still accepts a late receipt: a fact beats a shrug. A text that
+waits to be tried again ends as delivered when its last try turns out to have arrived after all."""
 
 WAITING = frozenset({_S.PLANNED, _S.HELD})
 """Nothing has left the building and nobody is working on it."""

@@ -1,4 +1,4 @@
-"""Texts that change nothing about their sender: read without a lock, stored whole in one statement.
+"""Texts that change nothing about their sender: how they stand is read, then all is stored in one statement.
 
 For PostgreSQL only. SQLite knows no statement that fills several tables, and has one writer anyway.
 """
@@ -78,7 +78,8 @@ def find_known_sender(connection: Connection, hashes: Sequence[str]) -> KnownSen
 def add_settled_text(connection: Connection, sender: KnownSender, new: NewInbound, settled: Settled) -> bool:
     """Store a text, its answer on its way and its task, all or nothing.
 
-    False, and nothing stored, if the text is there already or the receipt may not go any more.
+    False, and nothing stored, if the text is there already, the sender does not take part any more, or the
+    receipt may not go.
     """
     values: dict[str, Any] = {
         "provider_message_id": new.provider_message_id,
@@ -144,15 +145,26 @@ def _add_inbound(*, is_receipt: bool) -> CTE:
     )
     values = {name: bindparam(name, type_=_INBOUND[name].type) for name in names}
     values |= {"participant_id": bindparam("sender_id", type_=_INBOUND.id.type), "is_faulty": literal(False)}
-    row = select(*values.values())
-    if is_receipt:
-        row = row.select_from(_mark_receipt())
+    row = select(*values.values()).select_from(_mark_receipt() if is_receipt else _hold_sender())
     return (
         postgresql.insert(table_of(InboundMessage))
         .from_select(list(values), row)
         .on_conflict_do_nothing(index_elements=["provider_message_id"])
         .returning(_INBOUND.id)
         .cte("new_inbound")
+    )
+
+
+def _hold_sender() -> CTE:
+    """The sender's row, if they still take part: a stop or an erasure under way is waited for, and wins."""
+    return (
+        select(_PARTICIPANTS.id)
+        .where(
+            _PARTICIPANTS.id == bindparam("sender_id", type_=_INBOUND.id.type),
+            _PARTICIPANTS.status == ParticipantStatus.ACTIVE,
+        )
+        .with_for_update(read=True)
+        .cte("held")
     )
 
 

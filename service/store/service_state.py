@@ -108,19 +108,31 @@ def list_missing_key_ids(session: Session, configured: tuple[str, ...]) -> list[
 
 
 def record_key_use(session: Session, key_id: str, now: datetime) -> None:
-    """Remember that rows depend on this look-up key. Two processes may learn of a new key at once.
+    """Remember that rows depend on this look-up key, and hold it: a rotation waits for this transaction.
 
-    A key seen in the database counts as there for a minute: `keys rotate` takes away only keys that no row
-    needs, and the newest never. One that this transaction wrote itself may yet be rolled back.
+    Two processes may learn of a new key at once, and one that was not restarted may use one that others have
+    retired: whatever consent hangs on is written through here, so that its key is never thought unused.
+    """
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    added = insert(LookupKeyUse).values(key_id=key_id, first_used_at=now).on_conflict_do_nothing()
+    held = select(LookupKeyUse.key_id).where(LookupKeyUse.key_id == key_id)
+    for _ in range(2):  # once more if a rotation removed it between the two statements
+        session.execute(added)
+        if session.scalars(held.with_for_update(read=True, key_share=True)).first() is not None:
+            return
+
+
+def note_key_use(session: Session, key_id: str, now: datetime) -> None:
+    """The same for texts that come in, from memory if the key was seen within a minute.
+
+    Enough for them: they need their hash for half a day, and no consent hangs on it.
     """
     if was_key_seen(session.get_bind().dialect, key_id):
         return
     wrote: set[str] = session.info.setdefault("aftercare_wrote_keys", set())
     if session.get(LookupKeyUse, key_id) is None:
-        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-        statement = insert(LookupKeyUse).values(key_id=key_id, first_used_at=now)
-        session.execute(statement.on_conflict_do_nothing())
-        wrote.add(key_id)
+        record_key_use(session, key_id, now)
+        wrote.add(key_id)  # and may yet be rolled back
     elif key_id not in wrote:
         _seen_keys(session.get_bind().dialect)[key_id] = time.monotonic()
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, insert, select, update
 
+from service.store.inbound import Task
 from service.store.messages import Message
 from service.store.participants import Enrollment, EnrollmentStatus, Participant, ParticipantStatus
 from service.usecases.context import Context
-from service.usecases.sending.plan import BATCH, SIDE_BY_SIDE, plan_due
+from service.usecases.sending.plan import BATCH, EVERYBODY, SIDE_BY_SIDE, plan_due
 from tests.conftest import NOW
 
 PEOPLE = BATCH * (SIDE_BY_SIDE + 1) + 7
@@ -92,3 +94,35 @@ def test_a_row_that_cannot_be_planned_in_a_later_batch_costs_nobody_else_their_t
         planned_next = session.scalar(select(Participant.next_plan_at).where(Participant.id == broken))
     assert planned_next is not None
     assert planned_next > NOW
+
+
+def test_a_fault_that_is_nobodys_row_is_raised_and_does_not_flood_the_staff_list(context: Context) -> None:
+    enroll_many(context)
+    with context.database.begin() as session:
+        session.execute(update(Participant).values(timezone="Nowhere/Land"))
+
+    for _ in range(2):  # as two workers, one after the other
+        with pytest.raises(Exception, match="Nowhere"):
+            plan_due(context, NOW)
+
+    with context.database.read() as session:
+        tasks = session.scalar(select(func.count()).select_from(Task))
+    assert tasks == 2 * EVERYBODY
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_people_whom_another_holds_are_left_to_them_and_nobody_is_tried_again_and_again(
+    context: Context,
+) -> None:
+    enroll_many(context)
+    broken = PEOPLE - 3
+    with context.database.begin() as session:
+        session.execute(update(Participant).where(Participant.id == broken).values(timezone="Nowhere/Land"))
+
+    with context.database.begin() as other:
+        held = select(Participant.id).where(Participant.id <= BATCH + 100).with_for_update()
+        other.execute(held).all()
+        counts = plan_due(context, NOW)
+
+    assert counts.people == PEOPLE - (BATCH + 100) - 1
+    assert plan_due(context, NOW).people == BATCH + 100

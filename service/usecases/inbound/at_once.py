@@ -1,8 +1,7 @@
-"""Answer the texts that change nothing about their sender, without waiting for anybody (decision 0007).
+"""Answer the texts that change nothing about their sender, in two statements (decision 7).
 
 A call for help and words for staff are most of what comes in. How the sender stands is read in one
-statement; the text with its answer and task is stored in the next. Nothing is locked: what is answered is
-what would have been answered had the text come the moment the sender was read.
+statement; the text with its answer and task is stored in the next, if they still take part then.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from service.store.answers import Conclusion, RidingAnswer, finish_inbound
 from service.store.consent import ConsentChannel
 from service.store.inbound import TaskKind, find_inbound
 from service.store.senders import NewInbound, add_inbound, get_text_sender
-from service.store.service_state import record_key_use
+from service.store.service_state import note_key_use
 from service.usecases.context import Context
 from service.usecases.inbound.answer_rows import build_answer, plan_answer
 from service.usecases.inbound.at_once import find_answer_at_once
@@ -80,7 +80,7 @@ def _store(context: Context, session: Session, text: IncomingText, now: datetime
     phone = find_sender(text.sender, context.settings.org_country)
     lookup = context.keyring.hash_newest(phone.e164) if phone else None
     if lookup:
-        record_key_use(session, lookup.key_id, now)
+        note_key_use(session, lookup.key_id, now)
     new = NewInbound(
         provider_message_id=text.provider_message_id,
         sender=text.sender,

@@ -206,6 +206,9 @@ def _finish(context: Context, result: RotationResult, by: str, now: datetime) ->
     """Forget the use of look-up keys that no row names any more, and record what was done."""
     newest_id = context.keyring.lookup_key_ids[0]
     with context.database.begin() as session:
+        # Held first: whoever is writing under an old key, in a process that was not restarted, is waited for,
+        # and what they wrote is counted.
+        session.execute(select(LookupKeyUse.key_id).with_for_update()).all()
         for column in KEY_IDS:
             counts = select(column, func.count()).where(column.is_not(None), column != newest_id)
             for key_id, count in session.execute(counts.group_by(column)):

@@ -32,8 +32,17 @@ class ExistingTexts:
 
 
 def claim_people(
-    session: Session, now: datetime, size: int, only_id: int | None = None
+    session: Session,
+    now: datetime,
+    size: int,
+    claimed: list[int] | None = None,
+    *,
+    only_id: int | None = None,
 ) -> dict[int, DuePerson]:
+    """Lock up to `size` people who are due, skipping those that others hold, and read how they live.
+
+    Their ids are put into `claimed` before anything of theirs is read that could be wrong.
+    """
     query = (
         select(
             Participant.id,
@@ -53,8 +62,11 @@ def claim_people(
     )
     if only_id is not None:
         query = query.where(Participant.id == only_id)
+    rows = session.execute(query).all()
+    if claimed is not None:
+        claimed += [row.id for row in rows]
     people = {}
-    for row in session.execute(query):
+    for row in rows:
         zones, window = person_hours(row)
         people[row.id] = DuePerson(
             id=row.id,

@@ -8,14 +8,16 @@ doubles nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import Enum, auto
 from typing import Any, cast
 
 import structlog
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -99,36 +101,49 @@ def _plan_batches(context: Context, now: datetime) -> PlanCounts:
 
 
 def _plan_batch(context: Context, now: datetime, counts: PlanCounts) -> int:
-    """Plan up to BATCH people; returns how many were due. One whose day cannot be planned holds up nobody.
+    """Plan up to BATCH people; returns how many were. One whose day cannot be planned holds up nobody.
 
-    Raises what the database raises when it is not there.
+    Raises what the database raises when it is not there, and a fault that is not in anybody's row.
     """
+    claimed: list[int] = []
     try:
         with context.database.begin() as session:
-            people = claim_people(session, now, BATCH)
+            people = claim_people(session, now, BATCH, claimed)
             _plan_people(session, people, now, counts)
             return len(people)
     except (OperationalError, InterfaceError):
         raise
     except Exception as fault:
         log.exception("plan_fault", exc_info=False, fault=type(fault).__name__)
-    with context.database.read() as session:
-        due = select(Participant.id).where(Participant.next_plan_at <= now)
-        ids = list(session.scalars(due.order_by(Participant.next_plan_at).limit(BATCH)))
-    failed = 0
-    for tried, one in enumerate(ids, start=1):
-        failed += not _plan_alone(context, one, now, counts, is_everybody=failed == tried - 1 >= EVERYBODY)
-    return len(ids)
+        if not claimed:
+            raise
+    fates = Counter[_Fate]()
+    for one in claimed:
+        is_everybody = fates[_Fate.SET_ASIDE] >= EVERYBODY and not fates[_Fate.PLANNED]
+        fates[_plan_alone(context, one, now, counts, is_everybody=is_everybody)] += 1
+    return len(claimed) if fates[_Fate.PLANNED] + fates[_Fate.SET_ASIDE] else 0
+
+
+class _Fate(Enum):
+    """What became of one person of a batch that failed."""
+
+    PLANNED = auto()
+    SET_ASIDE = auto()
+    TAKEN = auto()
 
 
 def _plan_alone(
     context: Context, participant_id: int, now: datetime, counts: PlanCounts, *, is_everybody: bool
-) -> bool:
-    """Plan one person; False if they had to be set aside. Raises when it is nobody's fault but ours."""
+) -> _Fate:
+    """Plan one person, unless somebody else has them meanwhile; set aside whose day cannot be planned.
+
+    Raises when it is nobody's row but ours.
+    """
     try:
         with context.database.begin() as session:
-            _plan_people(session, claim_people(session, now, 1, participant_id), now, counts)
-            return True
+            people = claim_people(session, now, 1, only_id=participant_id)
+            _plan_people(session, people, now, counts)
+            return _Fate.PLANNED if people else _Fate.TAKEN
     except (OperationalError, InterfaceError):
         raise
     except Exception as fault:
@@ -137,7 +152,7 @@ def _plan_alone(
             raise
         with context.database.begin() as session:
             _set_aside(session, participant_id, now)
-        return False
+        return _Fate.SET_ASIDE
 
 
 def _set_aside(session: Session, participant_id: int, now: datetime) -> None:
