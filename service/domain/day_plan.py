@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from service.domain.delivery import MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
-from service.domain.local_time import local_date, start_of_day
+from service.domain.local_time import local_date, local_datetime, to_utc
 from service.domain.program import LatePolicy
 from service.domain.quiet_hours import SendingWindow, is_open, next_open
 from service.domain.release import DAILY_CAP, WEEKLY_CAP
@@ -88,9 +88,9 @@ def plan_day(
         rule = KIND_RULES[candidate.kind]
         if rule.is_capped and text.state is MessageState.PLANNED:
             if week >= WEEKLY_CAP:
-                text = _push_out(text, person, on, on + timedelta(days=7 - on.weekday()), "cap_week")
+                text = _push_out(text, person, on + timedelta(days=7 - on.weekday()), "cap_week")
             elif today >= DAILY_CAP:
-                text = _push_out(text, person, on, on + timedelta(days=1), "cap_day")
+                text = _push_out(text, person, on + timedelta(days=1), "cap_day")
             else:
                 today, week = today + 1, week + 1
         planned.append(text)
@@ -116,7 +116,7 @@ def _useful_for(candidate: Candidate) -> timedelta:
     return NEVER_LATER_THAN
 
 
-def _push_out(text: PlannedText, person: PersonHours, on: date, to: date, reason: str) -> PlannedText:
+def _push_out(text: PlannedText, person: PersonHours, to: date, reason: str) -> PlannedText:
     """Over a cap: a text that must not be dropped moves to the day `to`, the others end with the reason.
 
     Over the week's cap that is Monday: on any day before, it would only be held again until it is too late.
@@ -126,8 +126,8 @@ def _push_out(text: PlannedText, person: PersonHours, on: date, to: date, reason
     if not rule.defers:
         return _text(candidate, person, text.send_after, text.send_before, MessageState.EXPIRED, reason)
     zone = person.zones[0]
-    into_the_day = text.send_after - start_of_day(on, zone)
-    due_at = next_open(start_of_day(to, zone) + into_the_day, person.window, person.zones)
+    same_time = local_datetime(text.send_after, zone).time()
+    due_at = next_open(to_utc(to, same_time, zone), person.window, person.zones)
     send_before = max(text.send_before, due_at + rule.useful_for)
     return _text(candidate, person, due_at, send_before, MessageState.HELD, reason)
 

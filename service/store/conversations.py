@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, Integer, SmallInteger, String, select, text
@@ -64,8 +63,3 @@ def find_open_conversation(session: Session, participant_id: int) -> Conversatio
         Conversation.participant_id == participant_id, Conversation.closed_at.is_(None)
     )
     return session.scalars(query).first()
-
-
-def list_answers(session: Session, participant_id: int) -> Sequence[Answer]:
-    query = select(Answer).where(Answer.participant_id == participant_id).order_by(Answer.id)
-    return session.scalars(query).all()

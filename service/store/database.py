@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, DateTime, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -34,6 +34,10 @@ SLOT_SECONDS = 1.0
 
 class DatabaseBusyError(Exception):
     """The database is there but did not get to a transaction in time; nothing was changed."""
+
+
+DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError, DatabaseBusyError)
+"""What says that the database is away or busy: no row is at fault, and the same may work a moment later."""
 
 
 class Database:

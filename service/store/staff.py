@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -54,8 +53,3 @@ def list_staff_hashes(session: Session) -> frozenset[str]:
     """Keyed hashes of the phones that trial mode may text."""
     query = select(Staff.phone_hash).where(Staff.is_active, Staff.phone_hash.is_not(None))
     return frozenset(value for value in session.scalars(query) if value)
-
-
-def list_audit_events(session: Session, subject: str) -> Sequence[AuditEvent]:
-    query = select(AuditEvent).where(AuditEvent.subject == subject).order_by(AuditEvent.id)
-    return session.scalars(query).all()

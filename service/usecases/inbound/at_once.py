@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
+
 from service.domain.keywords import Keyword, TextReading, normalize, read_text
 from service.domain.phone import PhoneNumber, find_sender
 from service.domain.twiml import EMPTY_RESPONSE
@@ -27,6 +29,8 @@ from service.usecases.inbound.help_words import help_outcome, info_outcome
 from service.usecases.inbound.incoming_text import IncomingText
 from service.usecases.inbound.reply import Outcome, Reader
 
+log = structlog.get_logger(__name__)
+
 
 def find_answer_at_once(context: Context, text: IncomingText, now: datetime) -> str | None:
     """The XML that answers a text, stored and committed; None, with nothing stored, if it must wait its turn.
@@ -38,8 +42,11 @@ def find_answer_at_once(context: Context, text: IncomingText, now: datetime) -> 
     try:
         return _find_answer(context, text, now)
     except Exception as fault:
-        if is_database_away(fault) and not lost_a_race(fault):
+        if lost_a_race(fault):
+            return None
+        if is_database_away(fault):
             raise
+        log.warning("at_once_fault", fault=type(fault).__name__)
         return None
 
 

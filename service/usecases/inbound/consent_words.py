@@ -25,6 +25,7 @@ from service.store.participants import (
 )
 from service.store.service_state import list_programs
 from service.usecases.inbound.reply import Incoming, Outcome, Reply
+from service.usecases.people.confirmation_request import has_unsent_request
 from service.usecases.people.consent_changes import (
     Evidence,
     NewParticipant,
@@ -85,7 +86,12 @@ def start(incoming: Incoming) -> Outcome:
     participant = incoming.participant
     facts = read_standing(participant, incoming.suppression)
     decision = decide_start(facts, has_profile=participant is not None and participant.erased_at is None)
-    if decision is StartDecision.EXPLAIN_JOINING or participant is None:
+    is_unasked = (
+        decision is StartDecision.CONFIRM
+        and participant is not None
+        and has_unsent_request(incoming.session, participant.id)
+    )
+    if decision is StartDecision.EXPLAIN_JOINING or participant is None or is_unasked:
         lift_suppression(incoming.suppression, incoming.now)
         return Outcome("start", Reply(("reply/start-unknown",)))
     if decision is StartDecision.CONFIRM:
@@ -97,11 +103,13 @@ def start(incoming: Incoming) -> Outcome:
 
 
 def confirm_if_asked(incoming: Incoming) -> Outcome | None:
-    """YES (and its kin) as consent, but only while consent was asked."""
+    """YES (and its kin) as consent, but only once consent was asked: a request that waits asks nothing."""
     participant = incoming.participant
     if incoming.reading.keyword is not Keyword.YES or participant is None:
         return None
     if not is_opt_in_open(participant.opt_in_asked_at, incoming.now):
+        return None
+    if has_unsent_request(incoming.session, participant.id):
         return None
     return _confirm(incoming, participant)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from service.store.database import DatabaseBusyError
+from service.store.database import DATABASE_AWAY
 
 _LOST_RACES = frozenset({"40001", "40P01"})
 """SQLSTATE of a serialization failure and of a deadlock."""
@@ -19,4 +19,4 @@ def lost_a_race(fault: Exception) -> bool:
 
 def is_database_away(fault: Exception) -> bool:
     """The database is away or busy: the provider should try again, and nothing is lost."""
-    return isinstance(fault, OperationalError | InterfaceError | TimeoutError | DatabaseBusyError)
+    return isinstance(fault, DATABASE_AWAY)

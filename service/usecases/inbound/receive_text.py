@@ -15,11 +15,11 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.domain.answering import has_provider_answered
-from service.domain.keywords import read_text
+from service.domain.keywords import Keyword, read_text
 from service.domain.phone import find_sender
 from service.domain.twiml import EMPTY_RESPONSE
 from service.store.answers import Conclusion, RidingAnswer, finish_inbound
-from service.store.consent import ConsentChannel
+from service.store.consent import ConsentChannel, find_suppression, is_suppressed
 from service.store.inbound import TaskKind, find_inbound
 from service.store.senders import NewInbound, add_inbound, get_text_sender
 from service.store.service_state import note_key_use
@@ -166,7 +166,19 @@ def _answer_fault(context: Context, session: Session, stored: StoredText, now: d
         opt_out(session, context.keyring, stored.phone, None, evidence, now, reason="stop")
         if stored.participant_id is not None:
             opt_out_unread(session, stored.participant_id, now)
-    answer, riding = build_answer(context, nobody.reader, Reply(("reply/fault",)), now)
+    elif reading.keyword is not Keyword.HELP and is_suppressed(
+        find_suppression(session, stored.phone, context.keyring)
+    ):
+        return _finish_fault(session, stored, EMPTY_RESPONSE, None, now)
+    return _finish_fault(
+        session, stored, *build_answer(context, nobody.reader, Reply(("reply/fault",)), now), now
+    )
+
+
+def _finish_fault(
+    session: Session, stored: StoredText, answer: str, riding: RidingAnswer | None, now: datetime
+) -> str:
     tasks = ((TaskKind.HANDLING_FAULT, "fault_in_handling"),)
-    finish_inbound(session, stored.id, Conclusion(None, "fault", answer, tasks, is_faulty=True), now, riding)
+    conclusion = Conclusion(stored.participant_id, "fault", answer, tasks, is_faulty=True)
+    finish_inbound(session, stored.id, conclusion, now, riding)
     return answer

@@ -49,9 +49,6 @@ class Outcome:
     reply: Reply | None = None
 
 
-SILENCE = None
-
-
 @dataclass(frozen=True, slots=True)
 class StoredText:
     """A text that has its row. `phone` is None for a sender that is no number."""

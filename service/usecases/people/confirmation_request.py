@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from service.domain.confirmation_requests import LINE_WINDOW, EarlierRequest, RequestFacts
-from service.domain.delivery import MessageState
+from service.domain.delivery import STOPPABLE, MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
 from service.domain.local_time import local_date
 from service.store.consent import ConsentChannel, ConsentEvent, ConsentKind
@@ -99,6 +99,21 @@ def plan_request(session: Session, participant: Participant, program_id: str, no
         return False
     record_use(session, LINE_REQUESTS, now)
     return True
+
+
+def has_unsent_request(session: Session, participant_id: int) -> bool:
+    """Whether the newest request for consent is still to go: nobody has read it, and nothing answers it."""
+    query = (
+        select(Message.state, Message.tries)
+        .where(
+            Message.participant_id == participant_id,
+            Message.text_id == OPT_IN_REQUEST,
+            Message.state != MessageState.CANCELED,
+        )
+        .order_by(Message.id.desc())
+    )
+    newest = session.execute(query.limit(1)).first()
+    return newest is not None and newest.state in STOPPABLE and newest.tries == 0
 
 
 def tell_line_is_full(session: Session, now: datetime) -> None:

@@ -192,12 +192,14 @@ def confirm_consent(
     participant.status = ParticipantStatus.ACTIVE
     participant.opt_in_asked_at = None
     today = local_date(now, ZoneInfo(participant.timezone))
-    for enrollment in list_open_enrollments(session, participant.id):
-        if enrollment.status is EnrollmentStatus.WAITING:
-            enrollment.status = EnrollmentStatus.ACTIVE
-            enrollment.anchor_on = enrollment.discharge_on or today
-            enrollment.started_on = today
-            enrollment.started_at = now
+    enrollments = list_open_enrollments(session, participant.id)
+    waiting = [one for one in enrollments if one.status is EnrollmentStatus.WAITING]
+    for enrollment in waiting:
+        enrollment.status = EnrollmentStatus.ACTIVE
+        enrollment.anchor_on = enrollment.discharge_on or today
+        enrollment.started_on = today
+        enrollment.started_at = now
+    for enrollment in waiting or enrollments:  # what runs already was agreed to before
         record_consent_event(
             session,
             kind,

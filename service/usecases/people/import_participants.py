@@ -147,7 +147,7 @@ def _lock_people(run: ImportRun, session: Session, batch: Sequence[ParticipantRo
         select(Participant.id)
         .where(Participant.phone_hash.in_(hashes))
         .order_by(Participant.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
 
 

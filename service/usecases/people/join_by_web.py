@@ -20,12 +20,7 @@ from service.domain.phone import InvalidPhoneError, PhoneNumber, country_of, is_
 from service.gateways.sms.simulator import SIMULATED_NUMBER
 from service.store.consent import ConsentChannel, ConsentKind, find_suppression
 from service.store.inbound import find_last_recipient
-from service.store.participants import (
-    EnrollmentStatus,
-    Participant,
-    find_participant,
-    list_open_enrollments,
-)
+from service.store.participants import Participant, ParticipantStatus, find_participant
 from service.store.service_state import count_recent, list_programs, record_use
 from service.store.turns import take_turn
 from service.usecases.context import Context, new_reference
@@ -147,11 +142,9 @@ def _decide(
     context: Context, session: Session, sign_up: WebSignUp, participant: Participant | None
 ) -> JoinDecision:
     suppression = find_suppression(session, sign_up.phone, context.keyring)
-    is_enrolled = participant is not None and any(
-        row.program_id == sign_up.program_id and row.status == EnrollmentStatus.ACTIVE
-        for row in list_open_enrollments(session, participant.id)
-    )
-    return decide_join(read_standing(participant, suppression, is_enrolled=is_enrolled))
+    # In any program: nobody else's typing may cause a text to them. They can text JOIN for another one.
+    takes_part = participant is not None and participant.status is ParticipantStatus.ACTIVE
+    return decide_join(read_standing(participant, suppression, is_enrolled=takes_part))
 
 
 def _ask(

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.domain.phone import PhoneNumber
-from service.store.consent import ConsentChannel, find_suppression, is_suppressed
+from service.store.consent import (
+    ConsentChannel,
+    ConsentEvent,
+    ConsentKind,
+    find_suppression,
+    is_suppressed,
+)
 from service.store.conversations import Conversation
 from service.store.inbound import TaskKind, add_task, has_open_task
 from service.store.messages import Message
@@ -18,23 +24,38 @@ from service.usecases.context import Context
 from service.usecases.people.consent_changes import Evidence, opt_out
 
 _CONFIGURATION = "provider_configuration"
+_OPT_INS = (ConsentKind.CONFIRMED, ConsentKind.DOCUMENTED, ConsentKind.REOPENED)
 
 
-def record_provider_opt_out(context: Context, session: Session, message: Message, now: datetime) -> None:
-    """Opt out the person a text was for, because the provider or carrier says they did.
+def record_provider_opt_out(
+    context: Context, session: Session, message: Message, tried_at: datetime, now: datetime
+) -> bool:
+    """Opt out the person a text was for: the provider or carrier says they did. Locks the participant.
 
-    Several texts may learn of it at once; one consent event tells it. Locks the participant.
+    Several texts may learn of it at once; one consent event tells it. False, and nothing changed, if the
+    person has agreed again since the text was tried: such news may be late.
     """
     if message.recipient is None:
-        return
+        return True
     phone = PhoneNumber(message.recipient)
     participant = (
         get_participant(session, message.participant_id, lock=True) if message.participant_id else None
     )
-    if is_suppressed(find_suppression(session, phone, context.keyring)):
-        return
-    evidence = Evidence(ConsentChannel.PROVIDER, "provider", f"message {message.id}", now)
-    opt_out(session, context.keyring, phone, participant, evidence, now, reason="provider")
+    if participant is not None and _has_agreed_since(session, participant.id, tried_at):
+        return False
+    if not is_suppressed(find_suppression(session, phone, context.keyring)):
+        evidence = Evidence(ConsentChannel.PROVIDER, "provider", f"message {message.id}", now)
+        opt_out(session, context.keyring, phone, participant, evidence, now, reason="provider")
+    return True
+
+
+def _has_agreed_since(session: Session, participant_id: int, since: datetime) -> bool:
+    query = select(ConsentEvent.id).where(
+        ConsentEvent.participant_id == participant_id,
+        ConsentEvent.kind.in_(_OPT_INS),
+        ConsentEvent.recorded_at > since,
+    )
+    return session.scalars(query.limit(1)).first() is not None
 
 
 def stop_sender(session: Session, message: Message, code: int | None, now: datetime) -> None:

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.domain.delivery import MessageState
+from service.domain.delivery import ON_ITS_WAY, STOPPABLE, MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
 from service.store.bulk import is_one_of
 from service.store.meetings import ChosenMeeting, Meeting
@@ -17,10 +17,8 @@ from service.store.messages import Message
 from service.store.participants import Enrollment, EnrollmentStatus, Participant, ParticipantStatus
 from service.usecases.sending.candidates import DueMeeting, DuePerson, DueProgram, person_hours
 
-COUNTED = frozenset(
-    {MessageState.PLANNED, MessageState.HELD, MessageState.CLAIMED, MessageState.SENDING}
-    | {MessageState.ACCEPTED, MessageState.SENT, MessageState.DELIVERED, MessageState.UNKNOWN}
-)
+COUNTED = STOPPABLE | ON_ITS_WAY
+"""Texts that count toward a day's and a week's limit: still to go, or surely or possibly gone."""
 
 
 @dataclass(slots=True)

@@ -42,6 +42,7 @@ class _Case:
     context: Context
     session: Session
     message: Message
+    attempt_id: int
     outcome: Rejected
     now: datetime
 
@@ -70,7 +71,7 @@ def record_outcome(context: Context, text: SentText, outcome: SendOutcome, now: 
             )
             return MessageState.ACCEPTED
         if isinstance(outcome, Rejected):
-            return _reject(_Case(context, session, message, outcome, now))
+            return _reject(_Case(context, session, message, text.attempt_id, outcome, now))
         detail = outcome.detail
         take_step(
             session,
@@ -92,7 +93,7 @@ def _record_late(
 ) -> str:
     """An answer for a text that moved on meanwhile overwrites nothing, but settles what nobody could tell."""
     if isinstance(outcome, Rejected) and outcome.answer is AnswerClass.CONSENT:
-        record_provider_opt_out(context, session, message, now)
+        record_provider_opt_out(context, session, message, _tried_at(session, text.attempt_id), now)
     if not isinstance(outcome, Accepted) or message.state is not MessageState.UNKNOWN:
         return message.state
     if not is_last_try(session, message.id, text.attempt_id):
@@ -106,6 +107,10 @@ def _record_late(
     )
     take_step(session, step, now)
     return MessageState.ACCEPTED
+
+
+def _tried_at(session: Session, attempt_id: int) -> datetime:
+    return session.scalars(select(Attempt.started_at).where(Attempt.id == attempt_id)).one()
 
 
 def is_last_try(session: Session, message_id: int, attempt_id: int) -> bool:
@@ -211,7 +216,8 @@ def _stop_person(case: _Case) -> str:
         Step(case.message.id, MessageState.REJECTED, MessageState.CANCELED, "opted_out_at_provider"),
         case.now,
     )
-    record_provider_opt_out(case.context, case.session, case.message, case.now)
+    tried_at = _tried_at(case.session, case.attempt_id)
+    record_provider_opt_out(case.context, case.session, case.message, tried_at, case.now)
     return MessageState.CANCELED
 
 

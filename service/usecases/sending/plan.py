@@ -14,11 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum, auto
-from typing import Any, cast
+from typing import Any
 
 import structlog
-from sqlalchemy import Table, update
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from service.domain.day_plan import DayCounts, PlannedText, plan_day
@@ -26,9 +25,10 @@ from service.domain.delivery import MessageState
 from service.domain.kinds import KIND_RULES
 from service.domain.local_time import local_date, start_of_day
 from service.domain.program import Program
+from service.store.base import table_of
 from service.store.bulk import add_planned, move_planning
+from service.store.database import DATABASE_AWAY
 from service.store.inbound import TaskKind, add_task, has_open_task
-from service.store.messages import Message
 from service.store.participants import (
     Enrollment,
     EnrollmentStatus,
@@ -57,8 +57,7 @@ EVERYBODY = 20
 """When so many in a row cannot be planned, the fault is not in their rows, and nobody else is set aside."""
 
 TRY_AGAIN_AFTER = timedelta(hours=1)
-_PARTICIPANTS = cast(Table, Participant.__table__)
-_MESSAGES = cast(Table, Message.__table__)
+_PARTICIPANTS = table_of(Participant)
 MAX_DAYS_BACK = 31
 
 
@@ -111,7 +110,7 @@ def _plan_batch(context: Context, now: datetime, counts: PlanCounts) -> int:
             people = claim_people(session, now, BATCH, claimed)
             _plan_people(session, people, now, counts)
             return len(people)
-    except (OperationalError, InterfaceError):
+    except DATABASE_AWAY:
         raise
     except Exception as fault:
         log.exception("plan_fault", exc_info=False, fault=type(fault).__name__)
@@ -144,7 +143,7 @@ def _plan_alone(
             people = claim_people(session, now, 1, only_id=participant_id)
             _plan_people(session, people, now, counts)
             return _Fate.PLANNED if people else _Fate.TAKEN
-    except (OperationalError, InterfaceError):
+    except DATABASE_AWAY:
         raise
     except Exception as fault:
         log.exception("plan_fault", exc_info=False, fault=type(fault).__name__, participant_id=participant_id)

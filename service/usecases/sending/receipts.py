@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,6 @@ from service.domain.delivery import MessageState, next_state_on_receipt
 from service.domain.kinds import KIND_RULES, MessageKind
 from service.domain.provider_answers import AnswerClass, classify_receipt
 from service.domain.retry import next_try_after_receipt
-from service.store.consent import ConsentEvent, ConsentKind
 from service.store.inbound import TaskKind, add_task
 from service.store.messages import Attempt, Message
 from service.store.participants import get_participant
@@ -24,8 +23,6 @@ from service.usecases.sending.outcomes import is_last_try
 from service.usecases.sending.steps import Step, take_step
 
 log = structlog.get_logger(__name__)
-
-_OPT_INS = (ConsentKind.CONFIRMED, ConsentKind.DOCUMENTED, ConsentKind.REOPENED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +48,7 @@ class _Case:
     attempt: Attempt
     receipt: Receipt
     now: datetime
+    is_stopped: bool = False
 
 
 def record_receipt(context: Context, receipt: Receipt, now: datetime) -> bool:
@@ -75,24 +73,12 @@ def record_receipt(context: Context, receipt: Receipt, now: datetime) -> bool:
         attempt = session.scalars(select(Attempt).where(Attempt.id == found.id)).one()
         case = _Case(context, session, message, attempt, receipt, now)
         if receipt.answer is AnswerClass.CONSENT:
-            _opt_out(case)
+            is_stopped = record_provider_opt_out(context, session, message, attempt.started_at, now)
+            case = replace(case, is_stopped=is_stopped)
         _keep_facts(session, attempt, receipt, now)
         if is_last_try(session, message.id, attempt.id):
             _move(case)
     return True
-
-
-def _opt_out(case: _Case) -> None:
-    """Believe the provider, unless the person has agreed again since the try: a receipt may be late."""
-    if case.message.participant_id is not None:
-        agreed_again = select(ConsentEvent.id).where(
-            ConsentEvent.participant_id == case.message.participant_id,
-            ConsentEvent.kind.in_(_OPT_INS),
-            ConsentEvent.recorded_at > case.attempt.started_at,
-        )
-        if case.session.scalars(agreed_again.limit(1)).first() is not None:
-            return
-    record_provider_opt_out(case.context, case.session, case.message, case.now)
 
 
 def _keep_facts(session: Session, attempt: Attempt, receipt: Receipt, now: datetime) -> None:
@@ -137,7 +123,7 @@ def _move(case: _Case) -> None:
 def _after_failure(case: _Case, state: MessageState) -> None:
     message, receipt = case.message, case.receipt
     close_question_of(case.session, message.id, case.now)
-    if receipt.answer is AnswerClass.CONSENT:
+    if case.is_stopped:
         return
     if receipt.answer is AnswerClass.CONFIGURATION:
         stop_sender(case.session, message, receipt.error_code, case.now)

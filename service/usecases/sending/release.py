@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import insert, select, update
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState
@@ -18,7 +17,7 @@ from service.domain.release import Cancel, Expire, Hold, Release, decide_release
 from service.domain.segments import count_segments
 from service.gateways.sms.protocol import OutgoingSms
 from service.store.conversations import Conversation
-from service.store.database import real_now
+from service.store.database import DATABASE_AWAY, real_now
 from service.store.inbound import TaskKind, add_task
 from service.store.messages import Attempt, Message
 from service.store.participants import Participant
@@ -82,7 +81,7 @@ def release_claimed(context: Context, claim_token: str, ids: Sequence[int], now:
     """
     try:
         return _release(context, claim_token, ids, now)
-    except (OperationalError, InterfaceError):
+    except DATABASE_AWAY:
         raise
     except Exception as fault:
         log.exception("release_fault", exc_info=False, fault=type(fault).__name__, texts=len(ids))
@@ -90,7 +89,12 @@ def release_claimed(context: Context, claim_token: str, ids: Sequence[int], now:
             return _set_aside(context, claim_token, ids[0], now)
     released = Released()
     for one in ids:
-        released.extend(release_claimed(context, claim_token, [one], now))
+        try:
+            released.extend(release_claimed(context, claim_token, [one], now))
+        except DATABASE_AWAY:
+            if not released.ready:
+                raise
+            break  # what was let go must be sent; the leases of the others run out
     return released
 
 
