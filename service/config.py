@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from service.domain.answering import OptOutMode
 
@@ -53,7 +56,7 @@ class Settings(BaseSettings):
 
     org_name: str = Field(default=DEMO_ORG_NAME, min_length=2, max_length=40)
     org_phone: str = Field(default="202-555-0100", max_length=20)
-    org_hours: str = Field(default="Mon-Fri 9-5", max_length=30)
+    org_hours: str = Field(default="Mon-Fri 9-5", min_length=2, max_length=30)
     org_timezone: str = "America/New_York"
     org_country: Literal["US", "CA", "GB"] = "US"
 
@@ -115,6 +118,18 @@ class Settings(BaseSettings):
                 raise ValueError("holds a key that is not a Fernet key; `aftercare init` makes one") from None
         return value
 
+    @field_validator("org_name", "org_phone", "org_hours", mode="before")
+    @classmethod
+    def _trimmed(cls, value: object) -> object:
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("org_phone")
+    @classmethod
+    def _callable(cls, value: str) -> str:
+        if sum(char.isdigit() for char in value) < 3:
+            raise ValueError("must be a telephone number that people can call, such as 202-555-0100")
+        return value
+
     @field_validator("lookup_keys")
     @classmethod
     def _lookup(cls, value: list[SecretStr]) -> list[SecretStr]:
@@ -127,10 +142,10 @@ class Settings(BaseSettings):
     def _database(cls, value: str) -> str:
         for prefix in ("postgres://", "postgresql://"):
             if value.startswith(prefix):
-                return "postgresql+psycopg://" + value.removeprefix(prefix)
+                return _checked_database("postgresql+psycopg://" + value.removeprefix(prefix))
         if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
             raise ValueError("must start with sqlite:/// or postgresql+psycopg://")
-        return value
+        return _checked_database(value)
 
     @field_validator("org_timezone")
     @classmethod
@@ -142,9 +157,18 @@ class Settings(BaseSettings):
     @field_validator("public_url", "twilio_api_url")
     @classmethod
     def _url(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
+        if value and not _is_base_url(value):
+            raise ValueError(
+                "must be http:// or https:// and a host, without a query, such as https://example.org"
+            )
         return value.rstrip("/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, value: str) -> str:
+        if not value:
+            raise ValueError("is empty; it must be the address that the provider calls")
+        return value
 
     @model_validator(mode="after")
     def _twilio_is_complete(self) -> Self:
@@ -185,12 +209,34 @@ class Settings(BaseSettings):
         return tuple(token.get_secret_value() for token in self.twilio_auth_token)
 
 
+def _checked_database(url: str) -> str:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("cannot be read: check host, port and name") from None
+    if not parsed.database:
+        raise ValueError("names no database")
+    return url
+
+
+def _is_base_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    has_more = parts.query or parts.fragment or any(char.isspace() for char in value)
+    return parts.scheme in ("http", "https") and has_host and not has_more
+
+
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if not isinstance(part, int)).upper()
     if first["type"] == "missing":
         return f"{where} is missing; `aftercare init` makes it"
     what = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "too_short" and where in ("ENCRYPTION_KEYS", "LOOKUP_KEYS"):
+        return f"{where} is empty; `aftercare init` makes one"
     return f"{where}: {what}" if where else what
 
 

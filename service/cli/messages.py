@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from service.catalog import default_messages_path, load_catalog
-from service.cli.output import CliError, emit, find_operator, open_runtime, say
+from service.cli.output import ROW_ID, CliError, emit, find_operator, open_runtime, say
 from service.store.clock import system_clock
 from service.usecases.operations.explain_message import explain_message
 from service.usecases.operations.preview_texts import NoTextError, list_warnings, preview_text
@@ -60,7 +60,7 @@ def check(as_json: bool) -> None:
 
 
 @click.command("why")
-@click.argument("message_id", type=int, metavar="MESSAGE_ID")
+@click.argument("message_id", type=ROW_ID, metavar="MESSAGE_ID")
 @click.option("--show-text", is_flag=True, help="Show the words too; that is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def why(message_id: int, show_text: bool, as_json: bool) -> None:

@@ -28,12 +28,14 @@ from service.usecases.operations.live_mode import NotReadyError
 from service.usecases.operations.staff_accounts import StaffError
 from service.usecases.operations.staff_tasks import TaskError
 from service.usecases.people.choose_meeting import MeetingChoiceError
+from service.usecases.people.consent_changes import KeysMissingError
 from service.usecases.people.show_participant import NobodyError
 from service.wiring import Runtime, build_runtime
 
 BAD_INPUT = 2
 FAULT = 1
 MOST_LINES = 100
+ROW_ID = click.IntRange(1, 2**63 - 1)
 
 
 class CliError(click.ClickException):
@@ -57,6 +59,7 @@ _EXPECTED = (
     CatalogError,
     DecryptionError,
     InvalidPhoneError,
+    KeysMissingError,
     MeetingChoiceError,
     MeetingImportError,
     NobodyError,

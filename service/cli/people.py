@@ -10,6 +10,7 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from service.cli.output import (
     BAD_INPUT,
+    ROW_ID,
     CliError,
     emit,
     find_operator,
@@ -155,8 +156,8 @@ _ERASED = {
 
 @participants.command("meetings")
 @click.argument("phone")
-@click.option("--add", "add_id", type=int, metavar="ID", help="Remind of this meeting.")
-@click.option("--remove", "remove_id", type=int, metavar="ID", help="No more reminders of this meeting.")
+@click.option("--add", "add_id", type=ROW_ID, metavar="ID", help="Remind of this meeting.")
+@click.option("--remove", "remove_id", type=ROW_ID, metavar="ID", help="No more reminders of this meeting.")
 @click.option("--list", "is_listing", is_flag=True, help="Show what was chosen (the default).")
 @click.option("--label", help="What the reminder calls it; only the person should understand it.")
 @click.option("--minutes-before", type=click.IntRange(10, 1440), default=120, show_default=True)

@@ -22,6 +22,7 @@ from service.store.clock import system_clock
 from service.store.schema import find_pending_migration, upgrade
 from service.usecases.operations.checkup import list_findings
 from service.usecases.operations.demo import seed_demo
+from service.usecases.operations.live_mode import read_live
 from service.usecases.operations.program_rows import sync_programs
 from service.usecases.sending.work import work_once
 from service.web.app import create_app
@@ -51,11 +52,17 @@ def init() -> None:
 
 
 def write_missing_keys(path: Path) -> list[str]:
-    """Append generated keys that neither the environment nor the file holds; returns their names."""
+    """Append generated keys that neither the environment nor the file holds; returns their names.
+
+    A name with nothing behind it (as in `.env.example`) counts as missing.
+    """
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    present = {line.split("=", 1)[0].strip() for line in lines if "=" in line}
+    present = {
+        line.split("=", 1)[0].strip() for line in lines if "=" in line and line.split("=", 1)[1].strip()
+    }
     missing = [name for name in GENERATED if name not in present and not os.environ.get(name)]
     if missing:
+        lines = [line for line in lines if line.split("=", 1)[0].strip() not in missing]
         lines += [f"{name}={GENERATED[name]()}" for name in missing]
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -111,6 +118,8 @@ def web(port: int | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="With --once: print one JSON object.")
 def worker(once: bool, as_json: bool) -> None:
     """Plan and deliver. Any number may run; each takes the work it claims."""
+    if as_json and not once:
+        raise CliError("--json prints what --once did; use both")
     with open_runtime() as runtime:
         if not once:
             Worker(runtime).run()
@@ -118,6 +127,9 @@ def worker(once: bool, as_json: bool) -> None:
         counts = work_once(runtime.context, runtime.transport, runtime.clock)
         if runtime.simulator is not None:
             runtime.simulator.flush(30)
+        stopped_by = read_live(runtime.context, runtime.clock())["sending_blocked"]
+    if stopped_by:
+        say(f"unprompted texts are stopped: {stopped_by}; see `aftercare doctor`")
     emit(counts, as_json, lambda row: "\n".join(f"{name}: {value}" for name, value in row.items()))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from service.cli.output import emit, find_operator, open_runtime, say
+from service.cli.output import ROW_ID, emit, find_operator, open_runtime, say
 from service.usecases.operations.live_mode import go_live, go_trial, read_live
 from service.usecases.operations.staff_tasks import close_task, list_tasks
 
@@ -36,6 +36,8 @@ def live(action: str, force: bool, help_text_checked: bool, as_json: bool) -> No
 
 def _status_lines(status: dict[str, Any]) -> str:
     lines = [f"mode: {status['mode']} ({status['transport']})"]
+    if status["skipped"]:
+        lines.append(f"skipped when going live: {', '.join(status['skipped'])}")
     if status["sending_blocked"]:
         lines.append(f"unprompted texts are stopped: {status['sending_blocked']}")
     for check in status["checks"]:
@@ -65,7 +67,7 @@ def _task_line(row: dict[str, Any]) -> str:
 
 
 @tasks.command("close")
-@click.argument("task_id", type=int, metavar="ID")
+@click.argument("task_id", type=ROW_ID, metavar="ID")
 @click.option("--outcome", required=True, help="What was done, such as called.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def tasks_close(task_id: int, outcome: str, as_json: bool) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from getpass import GetPassWarning
 
 import click
 
-from service.cli.output import emit, find_operator, open_runtime, parse_number, say
+from service.cli.output import CliError, emit, find_operator, open_runtime, parse_number, say
 from service.store.staff import StaffRole
 from service.usecases.operations.staff_accounts import (
     StaffAccount,
@@ -54,7 +56,12 @@ def _read_password(from_stdin: bool, is_new: bool) -> str | None:
     if from_stdin:
         password = sys.stdin.read().rstrip("\r\n")
     elif is_new:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", GetPassWarning)
+                password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        except click.Abort:
+            raise CliError("no password was given; use --password-stdin where nobody can type one") from None
     else:
         return None
     check_password(password)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,8 @@ def _build_engine(
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # what cannot be made is told when it is opened
+                Path(parsed.database).touch(mode=0o600)
         pool = {**_POOL, "pool_size": pool_size, "pool_timeout": patience}
         engine = create_engine(url, **pool, connect_args={"timeout": patience})
         event.listen(engine, "connect", _prepare_sqlite)

@@ -81,6 +81,7 @@ class Came:
     answer: str
     meaning: str | None
     is_faulty: bool
+    row: tuple[object, ...]
     tasks: tuple[tuple[str, str, bool], ...]
     messages: tuple[tuple[object, ...], ...]
     attempts: tuple[tuple[object, ...], ...]
@@ -179,6 +180,10 @@ def came_of(context: Context, text: IncomingText, phone: PhoneNumber) -> Came:
             answer=re.sub(r"ref=\w+", "ref=", answer),
             meaning=row.meaning,
             is_faulty=row.is_faulty,
+            row=(
+                *(row.sender, row.sender_hash, row.sender_key_id, row.opt_out_type, row.has_media),
+                *(row.received_at, row.participant_id == (person.id if person else None)),
+            ),
             tasks=tuple((task.kind, task.reason, task.participant_id is not None) for task in tasks),
             messages=tuple(
                 (

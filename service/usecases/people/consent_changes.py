@@ -32,7 +32,7 @@ from service.store.participants import (
     ParticipantStatus,
     list_open_enrollments,
 )
-from service.store.service_state import record_key_use
+from service.store.service_state import list_missing_key_ids, record_key_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,13 @@ def read_standing(
     return ConsentFacts(standing, opted_out_at, is_enrolled)
 
 
+class KeysMissingError(Exception):
+    """A look-up key that rows depend on is not configured, so nobody can be said to be unknown."""
+
+    def __init__(self) -> None:
+        super().__init__("a look-up key in use is missing from LOOKUP_KEYS; see `aftercare doctor`")
+
+
 @dataclass(frozen=True, slots=True)
 class NewParticipant:
     """What is known about somebody when they are first listed."""
@@ -86,7 +93,13 @@ class NewParticipant:
 
 
 def add_participant(session: Session, keyring: Keyring, new: NewParticipant, now: datetime) -> Participant:
-    """Insert a participant who has agreed to nothing yet."""
+    """Insert a participant who has agreed to nothing yet.
+
+    Raises KeysMissingError while a look-up key that rows depend on is not configured: the number may be known
+    under it, and stopped.
+    """
+    if list_missing_key_ids(session, keyring.lookup_key_ids):
+        raise KeysMissingError
     lookup = keyring.hash_newest(new.phone.e164)
     record_key_use(session, lookup.key_id, now)
     participant = Participant(

@@ -22,9 +22,10 @@ from sqlalchemy.orm import Session
 
 from service.domain.consent import ImportDecision
 from service.store.participants import Participant
-from service.store.service_state import list_programs
+from service.store.service_state import list_missing_key_ids, list_programs
 from service.store.staff import AuditEvent
 from service.usecases.context import Context
+from service.usecases.people.consent_changes import KeysMissingError
 from service.usecases.people.imported_person import ImportRun, RowOutcome, apply_row, decide_row
 from service.usecases.people.participant_cells import ImportRules, ParticipantRow, read_rows
 from service.usecases.people.participant_file import RowError, parse_table
@@ -82,9 +83,12 @@ def import_participants(
 ) -> ImportResult:
     """Import a file. Commits once per 50 rows; `on_progress` gets rows done and rows in all.
 
-    Raises ParticipantFileError for a file that cannot be read, and ImportRefusedError for wrong rows.
+    Raises ParticipantFileError for a file that cannot be read, ImportRefusedError for wrong rows, and
+    KeysMissingError while people may be known under a look-up key that is not configured.
     """
     with context.database.read() as session:
+        if list_missing_key_ids(session, context.keyring.lookup_key_ids):
+            raise KeysMissingError
         programs = list_programs(session)
     words = {name.casefold(): p.id for p in programs.values() for name in (p.word, p.id)}
     raw, shape_errors = parse_table(request.content)

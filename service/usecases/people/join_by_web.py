@@ -20,7 +20,12 @@ from service.domain.phone import InvalidPhoneError, PhoneNumber, country_of, is_
 from service.gateways.sms.simulator import SIMULATED_NUMBER
 from service.store.consent import ConsentChannel, ConsentKind, find_suppression
 from service.store.inbound import find_last_recipient
-from service.store.participants import Participant, ParticipantStatus, find_participant
+from service.store.participants import (
+    EnrollmentStatus,
+    Participant,
+    find_participant,
+    list_open_enrollments,
+)
 from service.store.service_state import count_recent, list_programs, record_use
 from service.store.turns import take_turn
 from service.usecases.context import Context, new_reference
@@ -105,9 +110,10 @@ def _find_own_number(context: Context) -> str | None:
 def join_by_web(context: Context, sign_up: WebSignUp, now: datetime) -> JoinOutcome:
     """Take one submission; commits once. Raises UnknownProgramError.
 
-    An opted-out number stays opted out and hears nothing; a person who already takes part hears nothing;
-    anybody else is asked by one text, unless `decide_request` says that they were asked enough or that the
-    line's hour is full. Who gets no text has nothing stored about them: consent begins with an answer to it.
+    An opted-out number stays opted out and hears nothing; a person who already takes part in this program
+    hears nothing; anybody else is asked by one text, unless `decide_request` says that they were asked
+    enough or that the line's hour is full. Who gets no text has nothing stored about them: consent begins
+    with an answer to it.
     """
     try:
         return _take(context, sign_up, now)
@@ -142,9 +148,11 @@ def _decide(
     context: Context, session: Session, sign_up: WebSignUp, participant: Participant | None
 ) -> JoinDecision:
     suppression = find_suppression(session, sign_up.phone, context.keyring)
-    # In any program: nobody else's typing may cause a text to them. They can text JOIN for another one.
-    takes_part = participant is not None and participant.status is ParticipantStatus.ACTIVE
-    return decide_join(read_standing(participant, suppression, is_enrolled=takes_part))
+    is_enrolled = participant is not None and any(
+        row.program_id == sign_up.program_id and row.status is EnrollmentStatus.ACTIVE
+        for row in list_open_enrollments(session, participant.id)
+    )
+    return decide_join(read_standing(participant, suppression, is_enrolled=is_enrolled))
 
 
 def _ask(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from service.domain.delivery import MessageState
 from service.gateways.sms.protocol import SmsTransport
 from service.store.service_state import set_setting
 from service.usecases.context import Context
@@ -29,7 +30,7 @@ def work_once(context: Context, transport: SmsTransport, clock: Callable[[], dat
         "claimed": delivered.claimed,
         "recovered": recovered.replanned,
         "unknown": recovered.unknown,
-        **{f"now_{state}": count for state, count in sorted(delivered.by_state.items())},
+        **{f"now_{state}": delivered.by_state.get(state, 0) for state in sorted(MessageState)},
     }
 
 
