@@ -322,6 +322,22 @@ def test_a_text_that_may_be_repeated_is_tried_three_times_when_the_phone_was_off
     assert list_tasks(context) == [(TaskKind.FAILED_TEXT, "undelivered")], "staff hear when it is given up"
 
 
+@pytest.mark.parametrize("status", ["delivered", "read"])
+def test_a_text_that_arrived_after_all_is_not_tried_again(context: Context, status: str) -> None:
+    text = send_one_more(context, MessageKind.SAFETY, "safety/someone-near")
+    record_receipt(context, text.receipt("undelivered", 30003), NOW)
+    assert get_message(context, text.message_id).state is S.PLANNED
+    record_receipt(context, text.receipt("sent"), NOW)
+    assert get_message(context, text.message_id).state is S.PLANNED, "a late `sent` says nothing new"
+
+    record_receipt(context, text.receipt(status), NOW)
+    transport = Provider()
+    deliver_due(context, transport, lambda: NOW + 2 * HOUR)
+
+    assert get_message(context, text.message_id).state is S.DELIVERED
+    assert transport.sent == []
+
+
 def test_receipts_of_an_older_try_no_longer_move_the_text(context: Context) -> None:
     older = send_one_more(context, MessageKind.SAFETY, "safety/someone-near")
     record_receipt(context, older.receipt("undelivered", 30003), NOW)

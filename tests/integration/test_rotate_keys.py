@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy import Text, select, type_coerce, update
 
 from service.catalog import Catalog
-from service.store.consent import Suppression, find_suppression, is_suppressed
+from service.domain.phone import PhoneNumber
+from service.store.consent import ConsentChannel, Suppression, find_suppression, is_suppressed
 from service.store.database import Database
 from service.store.keyring import DecryptionError, Keyring
 from service.store.messages import Message
@@ -18,8 +20,11 @@ from service.store.participants import Participant, find_participant, list_tags
 from service.store.service_state import LookupKeyUse, list_missing_key_ids
 from service.store.staff import StaffRole
 from service.usecases.context import Context
+from service.usecases.inbound.incoming_text import IncomingText
+from service.usecases.inbound.receive_text import receive_text
 from service.usecases.operations.rotate_keys import encrypted_columns, rotate_keys
 from service.usecases.operations.staff_accounts import StaffAccount, list_staff, put_staff
+from service.usecases.people.consent_changes import Evidence, opt_out
 from tests.conftest import KEYS, NOW, make_settings
 from tests.integration.test_erase import add_everything
 from tests.integration.test_import_participants import PHONE, WRITTEN, run_import, stop
@@ -31,6 +36,7 @@ BOTH = {
     "lookup_keys": f"{NEW_LOOKUP},{KEYS['lookup_keys']}",
 }
 NEW_ONLY = {"encryption_keys": NEW_ENCRYPTION, "lookup_keys": NEW_LOOKUP}
+EVIDENCE = ConsentChannel.SMS, "participant", "SM1", NOW
 Reopen = Callable[[dict[str, str]], Context]
 
 
@@ -183,3 +189,50 @@ def test_a_suppression_row_is_never_lost(context: Context, reopen: Reopen) -> No
 
     with context.database.read() as session:
         assert len(session.scalars(select(Suppression)).all()) == 1
+
+
+def test_a_stop_taken_by_a_process_that_was_not_restarted_is_never_forgotten(
+    context: Context, reopen: Reopen
+) -> None:
+    before = reopen({**BOTH, "lookup_keys": f"{KEYS['lookup_keys']},{NEW_LOOKUP}"})
+    for number in range(2):  # so that it has seen its key in use a moment ago
+        text = {"MessageSid": f"SM{number}", "From": "+12025550188", "To": "+12025550100", "Body": "HELP"}
+        receive_text(before, IncomingText(text), NOW)
+    rotate_keys(reopen(BOTH), "test", NOW)
+
+    stop = {"MessageSid": "SM9", "From": PHONE.e164, "To": "+12025550100", "Body": "STOP"}
+    receive_text(before, IncomingText(stop), NOW)
+
+    only_new = reopen(NEW_ONLY)
+    with only_new.database.read() as session:
+        assert list_missing_key_ids(session, only_new.keyring.lookup_key_ids), "sending stops, loudly"
+    assert rotate_keys(reopen(BOTH), "test", NOW).old_keys_needed == {}
+    with only_new.database.read() as session:
+        assert list_missing_key_ids(session, only_new.keyring.lookup_key_ids) == []
+        assert is_suppressed(find_suppression(session, PHONE, only_new.keyring))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_rotation_waits_for_a_stop_that_is_being_written_under_an_old_key(
+    context: Context, reopen: Reopen
+) -> None:
+    before = reopen({**BOTH, "lookup_keys": f"{KEYS['lookup_keys']},{NEW_LOOKUP}"})
+    run_import(before, WRITTEN)
+    written, may_commit = threading.Event(), threading.Event()
+
+    def take_stop() -> None:
+        stranger = PhoneNumber("+12025550188")
+        with before.database.begin() as session:
+            opt_out(session, before.keyring, stranger, None, Evidence(*EVIDENCE), NOW)
+            written.set()
+            may_commit.wait(10)
+
+    thread = threading.Thread(target=take_stop)
+    thread.start()
+    assert written.wait(10)
+    threading.Timer(0.5, may_commit.set).start()
+
+    result = rotate_keys(reopen(BOTH), "test", NOW)
+
+    thread.join()
+    assert list(result.old_keys_needed.values()) == [1]

@@ -113,3 +113,19 @@ def test_a_fault_in_handling_answers_with_hotlines_and_a_stop_holds_all_the_same
     with context.database.read() as session:
         assert session.scalars(select(statuses.c.status)).one() == ("opted_out" if stops else "unheard-of")
         assert [task.kind for task in list_open_tasks(session)] == [TaskKind.HANDLING_FAULT]
+
+
+def test_a_fault_in_handling_breaks_no_silence_and_leaves_the_text_with_its_person(context: Context) -> None:
+    run_import(context, WRITTEN)
+    take_in(context, "STOP", MessageSid="SM0")
+    with context.database.begin() as session:
+        session.execute(update(table("participants", column("status"))).values(status="unheard-of"))
+
+    assert take_in(context, "a good day", MessageSid="SM2") == EMPTY_RESPONSE
+    assert "988" in take_in(context, "HELP", MessageSid="SM3"), "a call for help is answered always"
+
+    with context.database.read() as session:
+        owners = session.scalars(select(InboundMessage.participant_id)).all()
+        tasks = [task for task in list_open_tasks(session) if task.kind is TaskKind.HANDLING_FAULT]
+    assert None not in owners
+    assert [task.participant_id for task in tasks] == [owners[0]] * 2

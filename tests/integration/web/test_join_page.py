@@ -385,3 +385,27 @@ def test_the_address_is_kept_as_a_keyed_hash_only(client: FlaskClient, runtime: 
         subjects = set(session.scalars(select(Throttle.subject_hash)))
     [stored] = subjects - {LINE_REQUESTS}
     assert re.fullmatch(r"[0-9a-f]{64}", stored)
+
+
+def test_a_yes_before_the_request_has_gone_is_no_consent(
+    client: FlaskClient, runtime: Runtime, clock: FakeClock
+) -> None:
+    clock.at = clock.at.replace(hour=4)  # 23:00 in New York: the request waits for the morning
+    submit(client, PATH)
+
+    text_from(runtime, PHONE, "YES")
+
+    person = find_person(runtime)
+    assert person is not None
+    assert person.status == ParticipantStatus.ASKED
+    text_from(runtime, PHONE, "START")
+    person = find_person(runtime)
+    assert person is not None
+    assert person.status == ParticipantStatus.ASKED
+
+    clock.at = clock.at.replace(hour=16)
+    work_once(runtime.context, runtime.transport, clock)
+    text_from(runtime, PHONE, "YES")
+    person = find_person(runtime)
+    assert person is not None
+    assert person.status == ParticipantStatus.ACTIVE

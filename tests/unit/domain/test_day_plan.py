@@ -232,3 +232,20 @@ def test_planning_the_same_day_again_adds_nothing_and_order_does_not_matter(
 
     assert plan_day(on, candidates[::-1], person, frozenset(), counts, now) == texts
     assert plan_day(on, candidates, person, {text.candidate.key for text in texts}, counts, now) == []
+
+
+@pytest.mark.parametrize(
+    ("on", "when", "to", "reason"),
+    [
+        (date(2026, 11, 1), "19:30", date(2026, 11, 2), "the clocks went back that night"),
+        (date(2027, 3, 14), "12:30", date(2027, 3, 15), "the clocks went forward that night"),
+    ],
+)
+def test_a_text_that_moves_to_another_day_keeps_its_wall_clock_time(
+    on: date, when: str, to: date, reason: str
+) -> None:
+    full = DayCounts(0, WEEKLY_CAP)
+
+    [text] = plan(want(K.SAFETY, on, when), on=on, counts=full)
+
+    assert (text.state, text.due_at) == (S.HELD, at(to, when)), reason
