@@ -15,7 +15,8 @@ PATIENCE_SECONDS = 5.0
 """The provider waits fifteen seconds; an honest 503 well before that makes it try again."""
 
 DATABASE_SLOTS = 3
-"""One fewer than the threads of a process (Procfile): one is always there for /twilio/fallback."""
+"""One fewer than the threads of a process (Procfile): /twilio/fallback, which needs none, waits for a thread
+for a second at most."""
 
 try:
     _settings = load_settings()

@@ -11,6 +11,7 @@ from service.domain.segments import count_segments
 from service.domain.template import render
 from service.usecases.context import Context
 from service.usecases.operations.live_mode import HOTLINES_GOOD_FOR_DAYS
+from service.usecases.people.wording import frequency_of
 
 
 class NoTextError(Exception):
@@ -21,16 +22,22 @@ class NoTextError(Exception):
 
 
 def preview_text(context: Context, text_id: str, language: str, *, is_plain: bool) -> dict[str, Any]:
-    """Render a text with the longest values its file names, for the rest with ours. Raises NoTextError."""
+    """Render a text with the longest names and numbers its file gives, for the rest with ours.
+
+    Raises NoTextError.
+    """
     try:
         text = context.catalog.get(text_id, language, plain=is_plain)
     except LookupError:
         raise NoTextError(text_id) from None
-    body = render(
-        text.body,
-        context.common_fields(context.settings.org_country, language)
-        | dict(context.catalog.entries[text_id].fields),
-    )
+    longest = dict(context.catalog.entries[text_id].fields)
+    common = context.common_fields(context.settings.org_country, language)
+    # Whole phrases are shown in the language of the text; their longest ones may be in another.
+    phrases = {"crisis_contact": common["crisis_contact"]}
+    if "frequency" in longest:
+        programs = context.catalog.programs.values()
+        phrases["frequency"] = max((frequency_of(program, language) for program in programs), key=len)
+    body = render(text.body, common | longest | phrases)
     count = count_segments(body)
     return {
         "id": text_id,
