@@ -75,6 +75,14 @@ def parse_phone(raw: str, country: str = "US") -> PhoneNumber:
     return PhoneNumber(e164)
 
 
+DIGITS_OF_A_NUMBER = 7
+
+
+def may_hold_number(words: str) -> bool:
+    """Whether words that are kept readable have as many digits as a telephone number, in any script."""
+    return sum(char.isdigit() for char in words) >= DIGITS_OF_A_NUMBER
+
+
 def is_toll_free(e164: str) -> bool:
     """Whether a North American number is toll-free: their carrier keeps opt-outs of its own."""
     return _TOLL_FREE.fullmatch(e164) is not None

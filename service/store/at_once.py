@@ -81,16 +81,8 @@ def add_settled_text(connection: Connection, sender: KnownSender, new: NewInboun
     False, and nothing stored, if the text is there already, the sender does not take part any more, or the
     receipt may not go.
     """
-    values: dict[str, Any] = {
-        "provider_message_id": new.provider_message_id,
+    values = new.columns | {
         "sender_id": sender.id,
-        "sender": new.sender,
-        "sender_hash": new.lookup.value if new.lookup else None,
-        "sender_key_id": new.lookup.key_id if new.lookup else None,
-        "body": new.body,
-        "raw": new.raw,
-        "has_media": new.has_media,
-        "received_at": new.received_at,
         "meaning": settled.meaning,
         "answer": settled.answer,
     }

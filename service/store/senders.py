@@ -35,6 +35,21 @@ class NewInbound:
     has_media: bool
     received_at: datetime
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What its row holds, by column."""
+        return {
+            "provider_message_id": self.provider_message_id,
+            "sender": self.sender,
+            "sender_hash": self.lookup.value if self.lookup else None,
+            "sender_key_id": self.lookup.key_id if self.lookup else None,
+            "body": self.body,
+            "raw": self.raw,
+            "opt_out_type": self.opt_out_type,
+            "has_media": self.has_media,
+            "received_at": self.received_at,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class TextSender:
@@ -96,18 +111,7 @@ def add_inbound(session: Session, new: NewInbound) -> tuple[int, int | None] | N
     moment waits here until the first has committed.
     """
     connection = session.connection()
-    values = {
-        "provider_message_id": new.provider_message_id,
-        "sender": new.sender,
-        "sender_hash": new.lookup.value if new.lookup else None,
-        "sender_key_id": new.lookup.key_id if new.lookup else None,
-        "body": new.body,
-        "raw": new.raw,
-        "opt_out_type": new.opt_out_type,
-        "has_media": new.has_media,
-        "received_at": new.received_at,
-        **hash_values(new.hashes),
-    }
+    values = new.columns | hash_values(new.hashes)
     statement = _add_inbound(connection.dialect.name, len(new.hashes))
     row = connection.execute(statement, values).first()
     return None if row is None else (row.id, row.participant_id)

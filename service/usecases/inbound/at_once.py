@@ -14,7 +14,6 @@ from service.domain.keywords import Keyword, TextReading, normalize, read_text
 from service.domain.phone import PhoneNumber, find_sender
 from service.domain.twiml import EMPTY_RESPONSE
 from service.store.at_once import KnownSender, Settled, add_settled_text, find_known_sender
-from service.store.senders import NewInbound
 from service.store.service_state import was_key_seen
 from service.usecases.context import Context
 from service.usecases.inbound.answer_rows import build_answer
@@ -73,26 +72,14 @@ def _find_answer(context: Context, text: IncomingText, now: datetime) -> str | N
     phone = find_sender(text.sender, context.settings.org_country)
     if phone is None or text.opt_out_type or text.is_from(phone, context.settings.twilio_from):
         return None
-    lookup = context.keyring.hash_newest(phone.e164)
-    if not was_key_seen(context.database.engine.dialect, lookup.key_id):
+    new = text.as_new_inbound(phone, context.keyring, now)
+    if new.lookup is None or not was_key_seen(context.database.engine.dialect, new.lookup.key_id):
         return None
-    hashes = context.keyring.hash_all(phone.e164)
     with context.database.at_once() as connection:
-        sender = find_known_sender(connection, hashes)
+        sender = find_known_sender(connection, new.hashes)
         settled = _settle(context, text, phone, sender, now) if sender else None
         if sender is None or settled is None:
             return None
-        new = NewInbound(
-            provider_message_id=text.provider_message_id,
-            sender=text.sender,
-            lookup=lookup,
-            hashes=hashes,
-            body=text.body,
-            raw=dict(text.form),
-            opt_out_type=None,
-            has_media=text.has_media,
-            received_at=now,
-        )
         return settled.answer if add_settled_text(connection, sender, new, settled) else None
 
 

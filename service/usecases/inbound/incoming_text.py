@@ -6,8 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from service.domain.phone import PhoneNumber
+from service.store.keyring import Keyring
+from service.store.senders import NewInbound
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,20 @@ class IncomingText:
     @property
     def has_media(self) -> bool:
         return self.form.get("NumMedia", "0") not in ("", "0")
+
+    def as_new_inbound(self, phone: PhoneNumber | None, keyring: Keyring, now: datetime) -> NewInbound:
+        """The row to store; `phone` is None for a sender that is no number."""
+        return NewInbound(
+            provider_message_id=self.provider_message_id,
+            sender=self.sender,
+            lookup=keyring.hash_newest(phone.e164) if phone else None,
+            hashes=keyring.hash_all(phone.e164) if phone else (),
+            body=self.body,
+            raw=dict(self.form),
+            opt_out_type=self.opt_out_type,
+            has_media=self.has_media,
+            received_at=now,
+        )
 
     def is_from(self, phone: PhoneNumber, our_number: str) -> bool:
         """Whether `phone` is ourselves: our own text coming back."""

@@ -21,7 +21,7 @@ from service.domain.twiml import EMPTY_RESPONSE
 from service.store.answers import Conclusion, RidingAnswer, finish_inbound
 from service.store.consent import ConsentChannel, find_suppression, is_suppressed
 from service.store.inbound import TaskKind, find_inbound
-from service.store.senders import NewInbound, add_inbound, get_text_sender
+from service.store.senders import add_inbound, get_text_sender
 from service.store.service_state import note_key_use
 from service.usecases.context import Context
 from service.usecases.inbound.answer_rows import build_answer, plan_answer
@@ -78,20 +78,9 @@ def _take_in(context: Context, session: Session, text: IncomingText, now: dateti
 
 def _store(context: Context, session: Session, text: IncomingText, now: datetime) -> StoredText | None:
     phone = find_sender(text.sender, context.settings.org_country)
-    lookup = context.keyring.hash_newest(phone.e164) if phone else None
-    if lookup:
-        note_key_use(session, lookup.key_id, now)
-    new = NewInbound(
-        provider_message_id=text.provider_message_id,
-        sender=text.sender,
-        lookup=lookup,
-        hashes=context.keyring.hash_all(phone.e164) if phone else (),
-        body=text.body,
-        raw=dict(text.form),
-        opt_out_type=text.opt_out_type,
-        has_media=text.has_media,
-        received_at=now,
-    )
+    new = text.as_new_inbound(phone, context.keyring, now)
+    if new.lookup:
+        note_key_use(session, new.lookup.key_id, now)
     ids = add_inbound(session, new)
     if ids is None:
         return None

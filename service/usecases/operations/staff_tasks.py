@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from service.domain.phone import may_hold_number
 from service.store.inbound import Task, list_open_tasks
 from service.store.staff import AuditEvent
 from service.usecases.context import Context
@@ -39,7 +40,7 @@ def close_task(context: Context, task_id: int, outcome: str, by: str, now: datet
     words = " ".join(outcome.split())
     if not 1 <= len(words) <= MAX_OUTCOME:
         raise TaskError(f"the outcome needs 1 to {MAX_OUTCOME} characters, such as called")
-    if sum(char.isdigit() for char in words) >= 7:
+    if may_hold_number(words):
         raise TaskError("the outcome must not hold a telephone number; say what was done")
     with context.database.begin() as session:
         task = session.get(Task, task_id, with_for_update=True)

@@ -11,7 +11,13 @@ from zoneinfo import ZoneInfo
 
 from service.domain.consent import DocumentedConsent
 from service.domain.local_time import UnknownZoneError, get_zone, local_date, start_of_day, to_utc
-from service.domain.phone import InvalidPhoneError, PhoneNumber, parse_phone
+from service.domain.phone import (
+    DIGITS_OF_A_NUMBER,
+    InvalidPhoneError,
+    PhoneNumber,
+    may_hold_number,
+    parse_phone,
+)
 from service.usecases.people.participant_file import RawRow, RowError
 
 DEFAULT_PROGRAM = "first-year"
@@ -19,7 +25,6 @@ LANGUAGES = ("en", "es")
 DISCHARGED_AT_MOST_AGO = timedelta(days=400)
 DISCHARGED_AT_MOST_AHEAD = timedelta(days=60)
 EARLIEST_YEAR = 2000
-DIGITS_OF_A_NUMBER = 7
 MAX_NAME, MAX_CONSENT_BY, MAX_TAG, MAX_TAGS = 200, 120, 60, 20
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _WRITE_DATE = "write it as 2026-11-23"
@@ -222,7 +227,7 @@ def _consent_by(text: str, is_needed: bool) -> str | None:
     if is_needed and not text:
         raise CellError("is empty although there is consent", "say who recorded it")
     # Kept readable for ever with the consent: a name, a role or a staff account, never anybody's number.
-    if sum(char.isdigit() for char in text) >= DIGITS_OF_A_NUMBER:
+    if may_hold_number(text):
         raise CellError(f"holds {DIGITS_OF_A_NUMBER} or more digits, as a telephone number does", _SAY_WHO)
     return _words(text, MAX_CONSENT_BY)
 
