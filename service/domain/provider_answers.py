@@ -63,12 +63,16 @@ _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
 _RULES = (
+    CodeRule(10001, _W.BOTH, _A.CONFIGURATION, None, "the account is suspended or out of funds"),
     CodeRule(20003, _W.CREATE, _A.CONFIGURATION, None, "the account id or its token is wrong"),
+    CodeRule(20005, _W.CREATE, _A.CONFIGURATION, None, "the account is not active"),
+    CodeRule(20403, _W.CREATE, _A.CONFIGURATION, None, "the account is suspended or closed"),
     CodeRule(20404, _W.BOTH, _A.CONFIGURATION, None, "the address asked for does not exist"),
     CodeRule(20429, _W.CREATE, _A.RETRY, None, "too many requests at once; surely not processed"),
     CodeRule(20500, _W.CREATE, _A.UNKNOWN, None, "the provider failed and does not say how far it came"),
     CodeRule(21211, _W.CREATE, _A.PERMANENT, None, "not a telephone number"),
     CodeRule(21212, _W.CREATE, _A.CONFIGURATION, None, "our own number is not valid"),
+    CodeRule(21266, _W.CREATE, _A.PERMANENT, None, "this number is our own"),
     CodeRule(21408, _W.CREATE, _A.PERMANENT, None, "the account may not text this country"),
     CodeRule(21602, _W.CREATE, _A.BUG, None, "no body"),
     CodeRule(21606, _W.CREATE, _A.CONFIGURATION, None, "our own number cannot send texts"),
@@ -105,6 +109,7 @@ _RULES = (
     CodeRule(30640, _W.RECEIPT, _A.PERMANENT, None, "a known litigator: legal review first"),
     CodeRule(63017, _W.BOTH, _A.RETRY, _MINUTE, "above the account's rate per second"),
     CodeRule(63038, _W.BOTH, _A.RETRY_LATER, _DAY, "above the account's limit in 24 hours"),
+    CodeRule(90010, _W.BOTH, _A.CONFIGURATION, None, "the account is not active"),
     CodeRule(11200, _W.DEBUGGER, _A.BUG, None, "our webhook could not be fetched"),
     CodeRule(12100, _W.DEBUGGER, _A.BUG, None, "our answer was not readable TwiML"),
     CodeRule(12300, _W.DEBUGGER, _A.BUG, None, "our answer had the wrong content type"),
@@ -128,6 +133,8 @@ def classify_create(code: int | None, http_status: int) -> AnswerClass:
 
     Only a 4xx is a clear no. A 408 says that some machine on the way gave up waiting, so it is as
     unclear as a 5xx. A code outweighs its status within 4xx, except that 429 is always "not processed".
+    A code that is not in the table is for a human, whatever its status; only a refusal without any code is
+    read from its status.
     """
     if not 400 <= http_status < 500 or http_status == _UNCLEAR_STATUS:
         return AnswerClass.UNKNOWN
@@ -136,7 +143,8 @@ def classify_create(code: int | None, http_status: int) -> AnswerClass:
         return rule.answer if rule is not None and rule.answer in _SURELY_NOT_NOW else AnswerClass.RETRY
     if rule is not None:
         return rule.answer
-    return AnswerClass.CONFIGURATION if http_status in _WRONG_ACCOUNT_STATUSES else AnswerClass.REVIEW
+    is_account_wrong = code is None and http_status in _WRONG_ACCOUNT_STATUSES
+    return AnswerClass.CONFIGURATION if is_account_wrong else AnswerClass.REVIEW
 
 
 def classify_receipt(status: str, code: int | None) -> AnswerClass | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -11,69 +11,80 @@ from hypothesis import strategies as st
 
 from service.domain.delivery import find_receipt_state
 from service.domain.provider_answers import CODES, AnswerClass, Where, classify_create, classify_receipt
+from service.domain.retry import next_try_after_receipt, next_try_at
 
-A = AnswerClass
+A, W = AnswerClass, Where
+NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
-KNOWN_CODES = [
-    (20003, A.CONFIGURATION, "authentication failed: not the recipient's fault"),
-    (20404, A.CONFIGURATION, "a wrong account id makes a wrong address"),
-    (20429, A.RETRY, "the provider says it is safe to retry"),
-    (20500, A.UNKNOWN, "an internal error says nothing about the text"),
-    (21211, A.PERMANENT, "no such number"),
-    (21212, A.CONFIGURATION, "our number is wrong for everybody"),
-    (21606, A.CONFIGURATION, "our number cannot text"),
-    (21659, A.CONFIGURATION, "our number is not ours"),
-    (21660, A.CONFIGURATION, "our number is in another account"),
-    (21408, A.PERMANENT, "one foreign number must not stop the sender for all"),
-    (21602, A.BUG, "we sent nothing"),
-    (21619, A.BUG, "we sent nothing"),
-    (21608, A.CONFIGURATION, "a trial account reaches nobody"),
-    (21610, A.CONSENT, "they opted out there"),
-    (21611, A.RETRY_LATER, "ten hours of queue do not pass in a minute"),
-    (21612, A.PERMANENT, "this pair never works"),
-    (21614, A.PERMANENT, "cannot receive texts"),
-    (21617, A.BUG, "we rendered too much"),
-    (14107, A.RETRY, "passes after 30 seconds"),
-    (14109, A.BUG, "we answered too often"),
-    (14106, A.BUG, "we answered too often"),
-    (30001, A.RETRY_LATER, "the queue was full"),
-    (30002, A.CONFIGURATION, "nothing goes out of a suspended account"),
-    (30003, A.RETRY, "a phone that is off may come back"),
-    (30004, A.PERMANENT, "the person may have blocked us"),
-    (30005, A.PERMANENT, "disconnected"),
-    (30006, A.PERMANENT, "a landline stays one"),
-    (30007, A.FILTERED, "the same wording is filtered again"),
-    (30008, A.RETRY, "retryable once or twice"),
-    (30010, A.REVIEW, "a limit that no longer exists"),
-    (30017, A.RETRY, "congestion passes"),
-    (30022, A.RETRY, "a rate passes"),
-    (30020, A.RETRY, "their internal failure"),
-    (30023, A.RETRY_LATER, "a daily limit"),
-    (30032, A.CONFIGURATION, "not verified"),
-    (30034, A.CONFIGURATION, "not registered"),
-    (30036, A.RETRY, "it was not sent; whether it still helps is for the message to say"),
-    (30047, A.RETRY, "neither queued nor sent"),
-    (30450, A.REVIEW, "they take us for a fraud"),
-    (30610, A.RETRY_LATER, "quiet hours end"),
-    (30640, A.PERMANENT, "legal review first"),
-    (35125, A.RETRY_LATER, "a full schedule empties slowly"),
-    (63038, A.RETRY_LATER, "a rolling day"),
-    (63017, A.RETRY, "slow down"),
-    (11200, A.BUG, "our webhook failed"),
-    (12300, A.BUG, "our content type"),
-    (12100, A.BUG, "our XML"),
-    (13803, A.CONFIGURATION, "wrong region"),
-    (57012, A.BUG, "our URL or form handling"),
+KNOWN_CODES: list[tuple[int, A, Where, timedelta | None, str]] = [
+    (20003, A.CONFIGURATION, W.CREATE, None, "authentication failed: not the recipient's fault"),
+    (20404, A.CONFIGURATION, W.BOTH, None, "a wrong account id makes a wrong address"),
+    (20429, A.RETRY, W.CREATE, None, "the provider says it is safe to retry"),
+    (20500, A.UNKNOWN, W.CREATE, None, "an internal error says nothing about the text"),
+    (21211, A.PERMANENT, W.CREATE, None, "no such number"),
+    (21212, A.CONFIGURATION, W.CREATE, None, "our number is wrong for everybody"),
+    (21606, A.CONFIGURATION, W.CREATE, None, "our number cannot text"),
+    (21659, A.CONFIGURATION, W.CREATE, None, "our number is not ours"),
+    (21660, A.CONFIGURATION, W.CREATE, None, "our number is in another account"),
+    (21408, A.PERMANENT, W.CREATE, None, "one foreign number must not stop the sender for all"),
+    (21602, A.BUG, W.CREATE, None, "we sent nothing"),
+    (21619, A.BUG, W.CREATE, None, "we sent nothing"),
+    (21608, A.CONFIGURATION, W.CREATE, None, "a trial account reaches nobody"),
+    (21610, A.CONSENT, W.BOTH, None, "they opted out there"),
+    (21611, A.RETRY_LATER, W.CREATE, HOUR, "ten hours of queue do not pass in a minute"),
+    (21612, A.PERMANENT, W.CREATE, None, "this pair never works"),
+    (21614, A.PERMANENT, W.CREATE, None, "cannot receive texts"),
+    (21617, A.BUG, W.CREATE, None, "we rendered too much"),
+    (14107, A.RETRY, W.RECEIPT, MINUTE, "passes after 30 seconds"),
+    (14109, A.BUG, W.DEBUGGER, None, "we answered too often"),
+    (14106, A.BUG, W.DEBUGGER, None, "we answered too often"),
+    (30001, A.RETRY_LATER, W.RECEIPT, HOUR, "the queue was full"),
+    (30002, A.CONFIGURATION, W.RECEIPT, None, "nothing goes out of a suspended account"),
+    (30003, A.RETRY, W.RECEIPT, HOUR, "a phone that is off may come back"),
+    (30004, A.PERMANENT, W.RECEIPT, None, "the person may have blocked us"),
+    (30005, A.PERMANENT, W.RECEIPT, None, "disconnected"),
+    (30006, A.PERMANENT, W.RECEIPT, None, "a landline stays one"),
+    (30007, A.FILTERED, W.RECEIPT, None, "the same wording is filtered again"),
+    (30008, A.RETRY, W.RECEIPT, 15 * MINUTE, "retryable once or twice"),
+    (30010, A.REVIEW, W.RECEIPT, None, "a limit that no longer exists"),
+    (30017, A.RETRY, W.RECEIPT, 5 * MINUTE, "congestion passes"),
+    (30022, A.RETRY, W.RECEIPT, 5 * MINUTE, "a rate passes"),
+    (30020, A.RETRY, W.RECEIPT, MINUTE, "their internal failure"),
+    (30023, A.RETRY_LATER, W.RECEIPT, DAY, "a daily limit"),
+    (30032, A.CONFIGURATION, W.RECEIPT, None, "not verified"),
+    (30034, A.CONFIGURATION, W.RECEIPT, None, "not registered"),
+    (30036, A.RETRY, W.RECEIPT, None, "it was not sent; whether it still helps is for the message to say"),
+    (30047, A.RETRY, W.RECEIPT, 15 * MINUTE, "neither queued nor sent"),
+    (30450, A.REVIEW, W.BOTH, None, "they take us for a fraud"),
+    (30610, A.RETRY_LATER, W.RECEIPT, 3 * HOUR, "quiet hours end"),
+    (30640, A.PERMANENT, W.RECEIPT, None, "legal review first"),
+    (35125, A.RETRY_LATER, W.CREATE, HOUR, "a full schedule empties slowly"),
+    (63038, A.RETRY_LATER, W.BOTH, DAY, "a rolling day"),
+    (63017, A.RETRY, W.BOTH, MINUTE, "slow down"),
+    (11200, A.BUG, W.DEBUGGER, None, "our webhook failed"),
+    (12300, A.BUG, W.DEBUGGER, None, "our content type"),
+    (12100, A.BUG, W.DEBUGGER, None, "our XML"),
+    (13803, A.CONFIGURATION, W.DEBUGGER, None, "wrong region"),
+    (57012, A.BUG, W.DEBUGGER, None, "our URL or form handling"),
+    (10001, A.CONFIGURATION, W.BOTH, None, "nothing goes out of a suspended account"),
+    (20005, A.CONFIGURATION, W.CREATE, None, "not active yet, or out of funds"),
+    (20403, A.CONFIGURATION, W.CREATE, None, "a closed account"),
+    (21266, A.PERMANENT, W.CREATE, None, "we would text ourselves"),
+    (90010, A.CONFIGURATION, W.BOTH, None, "the same account fault, told late"),
 ]
 
 
-@pytest.mark.parametrize(("code", "answer", "reason"), KNOWN_CODES)
-def test_every_known_code_has_its_class(code: int, answer: AnswerClass, reason: str) -> None:
-    assert CODES[code].answer is answer, reason
+@pytest.mark.parametrize(("code", "answer", "where", "after", "reason"), KNOWN_CODES)
+def test_every_known_code_has_its_class_its_place_and_its_wait(
+    code: int, answer: AnswerClass, where: Where, after: timedelta | None, reason: str
+) -> None:
+    rule = CODES[code]
+    assert (rule.answer, rule.where, rule.after) == (answer, where, after), reason
 
 
 def test_the_table_holds_exactly_the_known_codes_and_says_why() -> None:
-    assert sorted(CODES) == sorted(code for code, _, _ in KNOWN_CODES)
+    assert sorted(CODES) == sorted(code for code, *_ in KNOWN_CODES)
     assert all(rule.code == code and len(rule.note) > 5 for code, rule in CODES.items())
 
 
@@ -109,6 +120,9 @@ def test_much_later_means_an_hour_at_least() -> None:
         (21610, 400, A.CONSENT, "opted out"),
         (21211, 400, A.PERMANENT, "bad number"),
         (99999, 400, A.REVIEW, "unknown code: surely not sent, never resent by itself"),
+        (99999, 401, A.REVIEW, "the same where the status alone would name the account"),
+        (99999, 403, A.REVIEW, "the same"),
+        (99999, 404, A.REVIEW, "the same"),
         (None, 400, A.REVIEW, "no code at all"),
         (None, 408, A.UNKNOWN, "a time-out on the way"),
         (None, 302, A.UNKNOWN, "we do not know who answered"),
@@ -151,10 +165,23 @@ def test_no_server_error_is_ever_a_reason_to_send_again(code: int | None, status
     assert classify_create(code, status) is A.UNKNOWN
 
 
-@given(st.integers().filter(lambda code: code not in CODES), st.integers(400, 499))
-def test_an_unknown_code_is_never_resent_by_itself(code: int, status: int) -> None:
-    if status not in {408, 429}:
-        assert classify_create(code, status) in {A.REVIEW, A.CONFIGURATION}
+@given(st.integers().filter(lambda code: code not in CODES), st.integers(-1, 999), st.integers(1, 50))
+def test_an_unknown_code_is_never_resent_by_itself(code: int, status: int, tries: int) -> None:
+    answer = classify_create(code, status)
+    if status == 429:
+        assert answer is A.RETRY, "the provider says of every 429 that it was not processed"
+    else:
+        assert answer in {A.REVIEW, A.UNKNOWN}
+        assert next_try_at(tries, answer, NOW, NOW + 2 * DAY, code) is None
+
+
+@given(st.integers().filter(lambda code: code not in CODES), st.text(max_size=12), st.integers(1, 50))
+def test_an_unknown_code_in_a_receipt_is_never_resent_by_itself(code: int, word: str, tries: int) -> None:
+    for status in ("failed", "undelivered", "canceled", "sent", "delivered", word):
+        answer = classify_receipt(status, code)
+        assert answer in {A.REVIEW, None}
+        if answer is not None:
+            assert next_try_after_receipt(tries, answer, NOW, NOW + 2 * DAY, code) is None
 
 
 @given(
