@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
     Date,
+    DateTime,
     ForeignKey,
     Index,
     Integer,
+    Select,
     SmallInteger,
     String,
     Text,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
     text,
+    true,
+    union_all,
+    values,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.domain.delivery import MessageState
-from service.domain.kinds import MessageKind
-from service.store.base import Base
+from service.domain.kinds import Lane, MessageKind
+from service.store.base import Base, table_of
 from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant, Word
 
 
@@ -127,3 +141,44 @@ class MessageEvent(Base):
     to_state: Mapped[str] = mapped_column(String(12))
     reason: Mapped[str | None] = mapped_column(String(40))
     detail: Mapped[str | None] = mapped_column(Text)
+
+
+_MESSAGES = table_of(Message)
+_NOW, _SIZE = bindparam("now", type_=DateTime(timezone=True)), bindparam("size", type_=Integer)
+_IS_WAITING = literal_column("messages.state IN ('planned', 'held')", type_=Boolean)
+"""Word for word what ix_messages_waiting holds: with parameters a prepared plan could not use it."""
+
+
+def _due_in(lane: int | ColumnElement[int], *columns: Column[Any]) -> Select[Any]:
+    query = select(*columns).where(_IS_WAITING, _MESSAGES.c.lane == lane, _MESSAGES.c.due_at <= _NOW)
+    return query.order_by(_MESSAGES.c.due_at)
+
+
+_LANES = values(column("lane", Integer), name="lanes").data([(int(lane),) for lane in sorted(Lane)])
+_DUE = _due_in(_LANES.c.lane, _MESSAGES.c.id).limit(_SIZE).with_for_update(skip_locked=True).lateral("due")
+_LOCK_DUE = select(_DUE.c.id).select_from(_LANES.join(_DUE, true())).limit(_SIZE)
+_DUE_COLUMNS = _MESSAGES.c.id, _MESSAGES.c.lane, _MESSAGES.c.due_at
+_DUE_OF_EACH = union_all(
+    *(select(_due_in(lane, *_DUE_COLUMNS).limit(_SIZE).subquery()) for lane in sorted(Lane))
+).subquery()
+_LIST_DUE = select(_DUE_OF_EACH.c.id).order_by(_DUE_OF_EACH.c.lane, _DUE_OF_EACH.c.due_at).limit(_SIZE)
+_OLDEST_OF_EACH = union_all(
+    *(select(_due_in(lane, _MESSAGES.c.due_at).limit(1).subquery()) for lane in sorted(Lane))
+).subquery()
+_FIND_OLDEST_DUE = select(func.min(_OLDEST_OF_EACH.c.due_at))
+
+
+def due_now(session: Session, now: datetime, size: int) -> Sequence[int]:
+    """Ids of up to `size` texts that are due at `now`, locked: danger and answers first, then the oldest.
+
+    Rows that others hold are skipped, not waited for. Each lane is a search of its own: one search over
+    all lanes would walk past every future text of one lane before it came to the next (0.3 s with ten million
+    of them, decision 16).
+    """
+    statement = _LIST_DUE if session.get_bind().dialect.name == "sqlite" else _LOCK_DUE
+    return session.connection().execute(statement, {"now": now, "size": size}).scalars().all()
+
+
+def find_oldest_due(session: Session, now: datetime) -> datetime | None:
+    """Since when the text that waits longest has been due, in any lane; None when nothing is due."""
+    return session.connection().execute(_FIND_OLDEST_DUE, {"now": now}).scalar()
