@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from ssl import SSLCertVerificationError
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from requests import Session
 from requests import exceptions as requests_errors
-from requests.adapters import HTTPAdapter
 from twilio.base import values
 from twilio.base.exceptions import TwilioRestException, TwilioServiceException
-from twilio.http.http_client import TwilioHttpClient
-from twilio.http.response import Response
 from twilio.rest import Client
 from urllib3 import exceptions as urllib3_errors
 
 from service.domain.phone import PhoneNumber
 from service.domain.provider_answers import AnswerClass, classify_create
+from service.gateways.sms.bounded_http import BoundedHttpClient, ServerFaultError
 from service.gateways.sms.protocol import Accepted, OutgoingSms, Rejected, SendOutcome, Unknown
 
 T = TypeVar("T")
@@ -90,7 +86,7 @@ class TwilioTransport:
         pool_size: int = DEFAULT_POOL_SIZE,
     ) -> None:
         self._account = account
-        self._http = _BoundedHttpClient(account.api_url, timeout, pool_size)
+        self._http = BoundedHttpClient(account.api_url, timeout, pool_size)
         self._client = Client(account.account_sid, account.auth_token, http_client=self._http)
         self._messages = self._client.messages
 
@@ -146,49 +142,6 @@ class TwilioTransport:
         return {"from_": self._account.from_number}
 
 
-class _ServerFaultError(Exception):
-    """An HTTP status that is neither a yes nor a clear no."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"HTTP {status}")
-        self.status = status
-
-
-class _BoundedHttpClient(TwilioHttpClient):  # type: ignore[misc]
-    """The library's client with a pool of our size, two time limits and, if asked, another host.
-
-    `max_retries` stays unset: with it the pool setting is lost, and a text must never be posted twice.
-    """
-
-    def __init__(self, api_url: str, timeout: tuple[float, float], pool_size: int) -> None:
-        super().__init__(logger=_quiet_logger("twilio.http_client", logging.WARNING))
-        # urllib3 names the whole address, numbers in its query included, in its debug lines and warnings.
-        _quiet_logger("urllib3.connectionpool", logging.ERROR)
-        # The constructor takes one number only; requests takes (connect, read), and the two differ in
-        # meaning: a text that could not connect surely did not leave.
-        self.timeout = timeout
-        self.session: Session
-        self.session.trust_env = False
-        for scheme in ("https://", "http://"):
-            self.session.mount(scheme, HTTPAdapter(pool_maxsize=pool_size))
-        self._host = urlsplit(api_url)[:2] if api_url else None
-
-    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
-        """Do one request; raises _ServerFaultError so that no body can make a fault look like a no."""
-        if self._host is not None:
-            url = urlunsplit((*self._host, *urlsplit(url)[2:]))
-        response = super().request(method, url, *args, **kwargs)
-        if not (200 <= response.status_code < 300 or 400 <= response.status_code < 500):
-            raise _ServerFaultError(response.status_code)
-        return response
-
-
-def _quiet_logger(name: str, level: int) -> logging.Logger:
-    logger = logging.getLogger(name)
-    logger.setLevel(level)
-    return logger
-
-
 def _is_encodable(body: str) -> bool:
     try:
         body.encode()
@@ -208,7 +161,7 @@ def _outcome_of_answer(sid: object, segments: object) -> SendOutcome:
 def _outcome_of_error(error: Exception) -> SendOutcome:
     if isinstance(error, TwilioRestException | TwilioServiceException):
         return _outcome_of_refusal(error.status, error.code)
-    if isinstance(error, _ServerFaultError):
+    if isinstance(error, ServerFaultError):
         return Unknown(f"HTTP {error.status}", error.status)
     if isinstance(error, requests_errors.RequestException) and _never_left(error):
         return Rejected(AnswerClass.RETRY, code=None, http_status=None)
@@ -240,7 +193,7 @@ def _asked(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except Exception as error:
-        kind = str(error) if isinstance(error, _ServerFaultError) else type(error).__name__
+        kind = str(error) if isinstance(error, ServerFaultError) else type(error).__name__
     # Raised out here so that it chains nothing: the library's errors carry the address, number included.
     raise LookupFailedError(f"the provider could not be asked ({kind})")
 

@@ -17,7 +17,7 @@ A, W = AnswerClass, Where
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
-KNOWN_CODES: list[tuple[int, A, Where, timedelta | None, str]] = [
+KNOWN_CODES: list[tuple[int, AnswerClass, Where, timedelta | None, str]] = [
     (20003, A.CONFIGURATION, W.CREATE, None, "authentication failed: not the recipient's fault"),
     (20404, A.CONFIGURATION, W.BOTH, None, "a wrong account id makes a wrong address"),
     (20429, A.RETRY, W.CREATE, None, "the provider says it is safe to retry"),
