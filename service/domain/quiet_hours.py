@@ -19,7 +19,9 @@ LATEST = time(21)
 _SUNDAY = 6
 _SEARCH_DAYS = 8
 _DAY = timedelta(days=1)
-_MINUTE = timedelta(minutes=1)
+
+LAST_MINUTES = 5
+"""What is moved to the end of a window is given so many minutes of it: a worker and a carrier need some."""
 
 
 class WindowError(ValueError):
@@ -86,15 +88,16 @@ def last_open(
 ) -> datetime | None:
     """The latest permitted moment (UTC) from `not_before` to `not_after`, both included, or None.
 
-    The last moment of a window is taken to be one minute before it closes. Looks back 8 days at most.
+    The last moment of a window is taken to be five minutes before it closes, or its opening if it is shorter
+    than that. Looks back 8 days at most.
     """
     _check(not_after, zones)
     moment, limit = not_after, max(not_before, not_after - _SEARCH_DAYS * _DAY)
     while moment >= limit:
-        shut = next((zone for zone in zones if not _is_open_in(moment, window, zone)), None)
-        if shut is None:
+        latest = min(_latest_in(moment, window, zone) for zone in zones)
+        if latest == moment:
             return moment.astimezone(UTC)
-        moment = _last_closing(moment, window, shut) - _MINUTE
+        moment = latest
     return None
 
 
@@ -135,12 +138,14 @@ def _next_opening(moment: datetime, window: SendingWindow, zone: ZoneInfo) -> da
         on += _DAY
 
 
-def _last_closing(moment: datetime, window: SendingWindow, zone: ZoneInfo) -> datetime:
-    """The last closing at or before a moment that is shut in this zone."""
+def _latest_in(moment: datetime, window: SendingWindow, zone: ZoneInfo) -> datetime:
+    """The latest moment at or before `moment` that is open in this zone, with some of the window left."""
     on = moment.astimezone(zone).date()
     while True:
-        if window.opening(on.weekday()) < window.closes_at:
-            closing = to_utc(on, window.closes_at, zone)
-            if closing <= moment:
-                return closing
+        opens_at = window.opening(on.weekday())
+        if opens_at < window.closes_at:
+            opening = to_utc(on, opens_at, zone)
+            if opening <= moment:
+                last = to_utc(on, window.closes_at, zone) - timedelta(minutes=LAST_MINUTES)
+                return min(moment, max(opening, last))
         on -= _DAY

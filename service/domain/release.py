@@ -20,7 +20,11 @@ WEEKLY_CAP = 9
 LOOK_AGAIN = timedelta(minutes=15)
 MIN_VALIDITY_SECONDS = 10
 MAX_VALIDITY_SECONDS = 36_000
-"""The provider's bounds for how long it may keep a text before dropping it (message resource)."""
+"""The provider's bounds for how long it may keep a text before dropping it (message resource). A text with
+less time than the least is too late: with any more it would outlive its use."""
+
+LEAST_OF_WINDOW = timedelta(minutes=1)
+"""A text that leaves later than this before its window closes may reach the phone after it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ Rule = Callable[[ReleaseFacts, datetime], Verdict | None]
 
 
 def _too_late(facts: ReleaseFacts, now: datetime) -> Verdict | None:
-    return Expire("too_late") if now >= facts.send_before else None
+    is_too_late = facts.send_before - now < timedelta(seconds=MIN_VALIDITY_SECONDS)
+    return Expire("too_late") if is_too_late else None
 
 
 def _consent(facts: ReleaseFacts, _now: datetime) -> Verdict | None:
@@ -127,9 +132,14 @@ def _paused(facts: ReleaseFacts, now: datetime) -> Verdict | None:
 
 
 def _quiet_hours(facts: ReleaseFacts, now: datetime) -> Verdict | None:
-    if facts.kind in ANSWER_KINDS or is_open(now, facts.window, facts.zones):
+    if facts.kind in ANSWER_KINDS:
         return None
-    return _hold_or_expire(facts, next_open(now, facts.window, facts.zones), "quiet_hours")
+    shut = now
+    if is_open(now, facts.window, facts.zones):
+        shut = closes_next(now, facts.window, facts.zones)
+        if shut - now >= LEAST_OF_WINDOW:
+            return None
+    return _hold_or_expire(facts, next_open(shut, facts.window, facts.zones), "quiet_hours")
 
 
 def _open_question(facts: ReleaseFacts, now: datetime) -> Verdict | None:
@@ -179,8 +189,7 @@ def _validity(facts: ReleaseFacts, now: datetime) -> int:
     until = facts.send_before
     if facts.kind not in ANSWER_KINDS:
         until = min(until, closes_next(now, facts.window, facts.zones))
-    seconds = int((until - now).total_seconds())
-    return max(MIN_VALIDITY_SECONDS, min(MAX_VALIDITY_SECONDS, seconds))
+    return min(MAX_VALIDITY_SECONDS, int((until - now).total_seconds()))
 
 
 def _hold_or_expire(facts: ReleaseFacts, until: datetime, reason: str) -> Verdict:

@@ -42,7 +42,7 @@ def local(text: str) -> datetime:
     ("weekday", "starts_at", "chosen_at", "state", "due_at", "reason"),
     [
         (SUNDAY, "13:00", "2026-11-29T08:00", "planned", "2026-11-29T12:00", None),
-        (SUNDAY, "13:00", "2026-11-27T08:00", "planned", "2026-11-28T19:59", None),
+        (SUNDAY, "13:00", "2026-11-27T08:00", "planned", "2026-11-28T19:55", None),
         (MONDAY, "08:30", "2026-11-30T07:00", "expired", None, "quiet_hours"),
         (MONDAY, "19:00", "2026-11-30T18:00", "planned", "2026-11-30T17:00", None),
     ],

@@ -167,34 +167,34 @@ NO_SUNDAY = SendingWindow(closes_at=time(12))
 
 REMINDERS = [
     pytest.param("2026-11-23 19:00", NEW_YORK, {}, "2026-11-23 17:00", id="two hours ahead"),
-    pytest.param("2026-11-24 07:00", NEW_YORK, {}, "2026-11-23 19:59", id="7 am: the evening before"),
-    pytest.param("2026-11-24 00:00", NEW_YORK, {}, "2026-11-23 19:59", id="midnight: that evening"),
-    pytest.param("2026-11-23 22:30", NEW_YORK, {}, "2026-11-23 19:59", id="late: before the window closes"),
-    pytest.param("2026-11-23 22:00", NEW_YORK, {}, "2026-11-23 19:59", id="the closing minute is closed"),
+    pytest.param("2026-11-24 07:00", NEW_YORK, {}, "2026-11-23 19:55", id="7 am: the evening before"),
+    pytest.param("2026-11-24 00:00", NEW_YORK, {}, "2026-11-23 19:55", id="midnight: that evening"),
+    pytest.param("2026-11-23 22:30", NEW_YORK, {}, "2026-11-23 19:55", id="late: before the window closes"),
+    pytest.param("2026-11-23 22:00", NEW_YORK, {}, "2026-11-23 19:55", id="the closing minute is closed"),
     pytest.param("2026-11-23 11:00", NEW_YORK, {}, "2026-11-23 09:00", id="the opening minute is open"),
-    pytest.param("2026-11-22 10:00", NEW_YORK, {}, "2026-11-21 19:59", id="Sunday 10 am: Saturday evening"),
-    pytest.param("2026-11-22 13:00", NEW_YORK, {}, "2026-11-21 19:59", id="Sunday 1 pm: noon is too late"),
+    pytest.param("2026-11-22 10:00", NEW_YORK, {}, "2026-11-21 19:55", id="Sunday 10 am: Saturday evening"),
+    pytest.param("2026-11-22 13:00", NEW_YORK, {}, "2026-11-21 19:55", id="Sunday 1 pm: noon is too late"),
     pytest.param("2026-11-22 14:00", NEW_YORK, {}, "2026-11-22 12:00", id="Sunday 2 pm: at noon"),
-    pytest.param("2026-11-23 07:00", NEW_YORK, {}, "2026-11-22 19:59", id="Monday 7 am: Sunday evening"),
-    pytest.param("2026-03-09 02:30", NEW_YORK, {}, "2026-03-08 19:59", id="the day of the spring change"),
-    pytest.param("2026-11-02 10:30", NEW_YORK, {}, "2026-11-01 19:59", id="the day of the autumn change"),
+    pytest.param("2026-11-23 07:00", NEW_YORK, {}, "2026-11-22 19:55", id="Monday 7 am: Sunday evening"),
+    pytest.param("2026-03-09 02:30", NEW_YORK, {}, "2026-03-08 19:55", id="the day of the spring change"),
+    pytest.param("2026-11-02 10:30", NEW_YORK, {}, "2026-11-01 19:55", id="the day of the autumn change"),
     pytest.param(
         "2026-11-23 19:00", NEW_YORK, {"at": [LOS_ANGELES]}, "2026-11-23 17:00", id="2 pm in Los Angeles"
     ),
     pytest.param(
-        "2026-11-23 13:00", NEW_YORK, {"at": [LOS_ANGELES]}, "2026-11-22 22:59", id="8 am in Los Angeles"
+        "2026-11-23 13:00", NEW_YORK, {"at": [LOS_ANGELES]}, "2026-11-22 22:55", id="8 am in Los Angeles"
     ),
     pytest.param(
         "2026-07-06 19:00", NEW_YORK, {"at": [PHOENIX]}, "2026-07-06 17:00", id="Arizona, three hours behind"
     ),
     pytest.param(
-        "2026-10-04 12:00", LORD_HOWE, {"at": [LORD_HOWE]}, "2026-10-03 19:59", id="Lord Howe, a Sunday noon"
+        "2026-10-04 12:00", LORD_HOWE, {"at": [LORD_HOWE]}, "2026-10-03 19:55", id="Lord Howe, a Sunday noon"
     ),
     pytest.param(
         "2026-11-23 11:30",
         NEW_YORK,
         {"at": [NEW_YORK, LOS_ANGELES]},
-        "2026-11-22 19:59",
+        "2026-11-22 19:55",
         id="an unconfirmed zone: open in both",
     ),
     pytest.param(
@@ -240,7 +240,7 @@ def test_a_reminder_in_a_spring_gap_precedes_the_shifted_start() -> None:
     starts_at = next_occurrence(SUN, time(2, 30), NEW_YORK, utc("2026-03-07"))
 
     assert starts_at == local("2026-03-08 03:30", NEW_YORK)
-    assert reminder_of(starts_at) == ReminderPlan(local("2026-03-07 19:59", NEW_YORK), starts_at)
+    assert reminder_of(starts_at) == ReminderPlan(local("2026-03-07 19:55", NEW_YORK), starts_at)
 
 
 LATE = [

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.domain.quiet_hours import (
     DEFAULT_WINDOW,
+    LAST_MINUTES,
     SendingWindow,
     WindowError,
     closes_next,
@@ -101,7 +102,7 @@ def test_a_window_that_closes_before_noon_has_no_sunday() -> None:
     mornings = SendingWindow(time(9), time(11))
     assert next_open(at("2026-02-28T11:00"), mornings, [NEW_YORK]) == at("2026-03-02T09:00")
     assert last_open(at("2026-03-02T08:00"), mornings, [NEW_YORK], at("2026-02-20T00:00")) == at(
-        "2026-02-28T10:59"
+        "2026-02-28T10:55"
     )
 
 
@@ -110,7 +111,7 @@ def test_a_person_of_unknown_zone_is_texted_only_when_it_is_day_in_each() -> Non
     assert next_open(at("2026-03-02T08:00"), DEFAULT_WINDOW, both) == at("2026-03-02T12:00")
     assert closes_next(at("2026-03-02T13:00"), DEFAULT_WINDOW, both) == at("2026-03-02T20:00")
     assert last_open(at("2026-03-02T22:00"), DEFAULT_WINDOW, both, at("2026-03-02T00:00")) == at(
-        "2026-03-02T19:59"
+        "2026-03-02T19:55"
     )
     assert last_open(at("2026-03-02T11:59"), DEFAULT_WINDOW, both, at("2026-03-02T00:00")) is None
 
@@ -174,7 +175,11 @@ def test_the_last_moment_is_permitted_and_no_later_minute_is(
     moment = moment.replace(second=0, microsecond=0)
     found = last_open(moment, window, zones, moment - WEEK)
     later = range(0, 7 * 1440, 15) if found is None else range(0, int((moment - found) / MINUTE), 5)
-    assert not any(is_open(moment - n * MINUTE, window, zones) for n in later)
+    spare = (LAST_MINUTES - 1) * MINUTE
+    assert not any(
+        is_open(moment - n * MINUTE, window, zones) and is_open(moment - n * MINUTE + spare, window, zones)
+        for n in later
+    ), "later ones are at night, or leave less than five minutes"
     if found is not None:
         assert found <= moment
         assert is_open(found, window, zones)

@@ -61,6 +61,18 @@ CASES: list[tuple[dict[str, object], datetime, Verdict | type, str]] = [
     ({}, NOON, Release, "nothing speaks against it"),
     ({"send_before": NOON}, NOON, Expire("too_late"), "the moment itself is too late"),
     ({"send_before": NOON + MINUTE}, NOON, Release, "a minute before it is not"),
+    (
+        {"send_before": NOON + timedelta(seconds=9)},
+        NOON,
+        Expire("too_late"),
+        "the provider would keep it for longer than it is of use",
+    ),
+    (
+        {"send_before": NOON + timedelta(seconds=9), "kind": K.REPLY},
+        NOON,
+        Expire("too_late"),
+        "the same for an answer",
+    ),
     ({"standing": Standing.OPTED_OUT}, NOON, Cancel("opted_out"), "they said stop"),
     ({"standing": Standing.OPTED_OUT, "kind": K.REPLY}, NOON, Cancel("opted_out"), "answers too"),
     ({"standing": Standing.OPTED_OUT, "asks_for_consent": True}, NOON, Cancel("opted_out"), "requests too"),
@@ -93,6 +105,15 @@ CASES: list[tuple[dict[str, object], datetime, Verdict | type, str]] = [
     ({"paused_until": NOON + HOUR, "kind": K.CRISIS_REPLY}, NOON, Release, "answers ignore a pause"),
     ({}, NIGHT, Hold(MORNING, "quiet_hours"), "night"),
     ({"send_before": MORNING}, NIGHT, Expire("quiet_hours"), "useless before the morning"),
+    ({}, at("2026-11-25T19:59"), Release, "the last minute of the window is enough"),
+    ({}, at("2026-11-25T19:59:01"), Hold(MORNING, "quiet_hours"), "less might arrive after eight"),
+    (
+        {"send_before": NIGHT},
+        at("2026-11-25T19:59:55"),
+        Expire("quiet_hours"),
+        "too late for the window, and useless tomorrow",
+    ),
+    ({"kind": K.REPLY}, at("2026-11-25T19:59:55"), Release, "an answer knows no window"),
     ({"kind": K.REPLY}, NIGHT, Release, "an answer to their own text, at night"),
     (
         {"zones": (NEW_YORK, LOS_ANGELES)},
@@ -176,7 +197,7 @@ def test_the_first_rule_that_speaks_decides(
     [
         (K.TIP, NOON, NOON + HOUR, 3600, "until it is of no use"),
         (K.TIP, at("2026-11-25T19:59"), NIGHT + 9 * HOUR, 60, "until the window closes"),
-        (K.TIP, at("2026-11-25T19:59:55"), NIGHT, MIN_VALIDITY_SECONDS, "the provider's least"),
+        (K.TIP, NOON, NOON + timedelta(seconds=10), MIN_VALIDITY_SECONDS, "the provider's least"),
         (K.REPLY, NIGHT, NIGHT + 2 * HOUR, 7200, "an answer knows no window"),
         (K.TIP, at("2026-11-25T09:00"), NOON + 40 * HOUR, MAX_VALIDITY_SECONDS, "the provider's most"),
     ],
