@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
 import requests
 
 from service.gateways.sms.simulator import CarrierError
-from tests.standin import On, TwilioStandin, reset_before, slow, status
+from tests.standin import (
+    On,
+    ReceiptChances,
+    StandinProcess,
+    TwilioStandin,
+    reset_before,
+    slow,
+    status,
+)
+from tests.standin.account import ACCOUNT_SID, AUTH_TOKEN, SERVICE_SID
 from tests.standin.receiver import WebhookReceiver, twiml
 from tests.standin.wire import Reply
 
@@ -296,3 +306,130 @@ def test_the_public_address_is_signed_and_the_real_one_called() -> None:
         service.answer = twiml("")
         standin.text_in(f"{service.url}/inbound", TO, "hi", f"{public}/inbound")
         assert [webhook.is_signed for webhook in service.webhooks] == [True] * 3
+
+
+def test_a_burst_befalls_requests_in_a_row(session: requests.Session, standin: TwilioStandin) -> None:
+    standin.by_chance({status(429, 20429, burst=3): 0.2}, seed=5)
+    codes = [create(session, standin).status_code for _ in range(60)]
+    runs = [len(run) for run in "".join("x" if code == 429 else " " for code in codes).split()]
+    assert all(run % 3 == 0 for run in runs[:-1])
+    assert 429 in codes
+    standin.by_chance({}, seed=5)
+    assert create(session, standin).status_code == 201
+
+
+def test_listing_filters_by_the_day_and_the_instant_of_sending(
+    session: requests.Session, standin: TwilioStandin
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    for hours in (30, 2, 1):
+        standin.record_inbound(TO, f"{hours}", at=now - timedelta(hours=hours))
+    create(session, standin)  # queued: not sent yet, so that no filter by its date finds it
+
+    def bodies(**query: str) -> list[str]:
+        shown = session.get(messages_url(standin), params=query, timeout=5).json()
+        return [text["body"] for text in shown["messages"]]
+
+    assert bodies(From=TO) == ["1", "2", "30"]
+    since = {"DateSent>": (now - timedelta(hours=2)).isoformat()}
+    assert bodies(**since) == ["1", "2"]
+    assert bodies(**{"DateSent<": (now - timedelta(hours=2)).isoformat()}) == ["2", "30"]
+    assert bodies(DateSent=(now - timedelta(hours=30)).date().isoformat())[-1] == "30"
+    assert bodies(To=standin.number, PageSize="1") == ["1"]
+
+
+def test_pages_stay_in_place_while_texts_come(session: requests.Session, standin: TwilioStandin) -> None:
+    for number in range(4):
+        standin.record_inbound(TO, str(number))
+    first = session.get(messages_url(standin), params={"PageSize": "2"}, timeout=5).json()
+    standin.record_inbound(TO, "later")
+    second = session.get(standin.url + first["next_page_uri"], timeout=5).json()
+    assert [text["body"] for text in first["messages"] + second["messages"]] == ["3", "2", "1", "0"]
+    assert second["next_page_uri"] is None
+
+
+def test_the_account_is_shown_as_it_was_set_up(session: requests.Session, standin: TwilioStandin) -> None:
+    def get(path: str, **query: str) -> requests.Response:
+        return session.get(standin.url + path, params=query, timeout=5)
+
+    account = f"/2010-04-01/Accounts/{standin.account_sid}"
+    standin.setup.account["status"] = "suspended"
+    standin.setup.numbers[0]["sms_url"] = "https://example.org/twilio/inbound"
+    standin.setup.services[standin.service_sid]["use_inbound_webhook_on_number"] = True
+    assert get(f"{account}.json").json()["status"] == "suspended"
+    numbers = f"{account}/IncomingPhoneNumbers.json"
+    found = get(numbers, PhoneNumber=standin.number).json()["incoming_phone_numbers"]
+    assert [(n["sms_url"], n["sms_method"]) for n in found] == [
+        ("https://example.org/twilio/inbound", "POST")
+    ]
+    assert get(numbers, PhoneNumber=TO).json()["incoming_phone_numbers"] == []
+    service = f"/v1/Services/{standin.service_sid}"
+    assert get(service).json()["use_inbound_webhook_on_number"] is True
+    pool = get(f"{service}/PhoneNumbers").json()["phone_numbers"]
+    assert [n["phone_number"] for n in pool] == [standin.number]
+    assert get("/v1/Services/MG" + "0" * 32).status_code == 404
+
+
+def test_automatic_receipts_go_wrong_by_chance(session: requests.Session) -> None:
+    chances = ReceiptChances(
+        late=0.2,
+        late_seconds=(0.01, 0.05),
+        doubled=0.2,
+        reordered=0.2,
+        lost=0.2,
+        failures=(("undelivered", 30003, 0.2), ("failed", 30008, 0.2)),
+    )
+    with TwilioStandin(auto_receipts=True) as standin, WebhookReceiver(standin.auth_token) as service:
+        standin.receipts_by_chance(chances, seed=4)
+        for number in range(60):
+            create(session, standin, StatusCallback=f"{service.url}/twilio/status?ref={number}")
+        assert standin.flush()
+        told: dict[str, list[str]] = {str(number): [] for number in range(60)}
+        for webhook in service.webhooks:
+            told[webhook.target.partition("ref=")[2]].append(webhook.form["MessageStatus"])
+        texts = standin.phone_texts
+        codes = {w.form["MessageStatus"]: w.form.get("ErrorCode") for w in service.webhooks}
+    orders = {tuple(statuses) for statuses in told.values()}
+    assert {
+        ("sent", "delivered"),
+        ("delivered", "sent"),
+        ("sent", "sent", "delivered", "delivered"),
+    } <= orders
+    assert {("sent", "undelivered"), ("failed",)} <= orders
+    assert () in orders or ("sent",) in orders, "some are lost"
+    assert codes["undelivered"] == "30003"
+    assert codes["failed"] == "30008"
+    assert set(Counter(text.status for text in texts)) == {"delivered", "undelivered", "failed"}
+
+
+def test_a_stand_in_of_its_own_process_tells_what_it_took(session: requests.Session) -> None:
+    with StandinProcess() as process, WebhookReceiver(AUTH_TOKEN) as service:
+        process.script(reset_before(), status(503, accepts=True), None)
+        url = f"{process.url}/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
+        form = {
+            "To": TO,
+            "MessagingServiceSid": SERVICE_SID,
+            "Body": "hello",
+            "StatusCallback": f"{service.url}/twilio/status?ref=r1",
+        }
+        with pytest.raises(requests.ConnectionError):
+            session.post(url, data=form, timeout=5)
+        assert [session.post(url, data=form, timeout=5).status_code for _ in range(2)] == [503, 201]
+        assert process.call("flush", timeout=5)
+        asked, texts = process.requests(), process.texts()
+        assert [(r.to, r.reference, r.fault) for r in asked] == [
+            (TO, "r1", "reset before it was taken"),
+            (TO, "r1", "taken, then HTTP 503"),
+            (TO, "r1", "none"),
+        ]
+        assert [(t.reference, t.status, t.surely_did_not_arrive) for t in texts] == [
+            ("r1", "delivered", False)
+        ] * 2
+        assert process.counts() == {"creates": 3, "taken": 2, "lost_receipts": 0}
+        service.answer = twiml("<Message>Hi</Message>")
+        answer = process.call("text_in", webhook_url=f"{service.url}/twilio/inbound", from_=TO, body="STOP")
+        assert answer["texts"] == ["Hi"]
+        assert abs(answer["answered_at"] - time.time()) < 5
+        service.answer = Reply(503)
+        answer = process.call("text_in", webhook_url=f"{service.url}/twilio/inbound", from_=TO, body="STOP")
+        assert answer["answered_at"] is None

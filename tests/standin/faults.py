@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -18,7 +19,10 @@ class On(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One mishap. `accepts`: the text is taken all the same. Seconds are real ones."""
+    """One mishap. `accepts`: the text is taken all the same. Seconds are real ones.
+
+    Drawn by chance it befalls `burst` requests in a row. `name` is what a ledger calls it.
+    """
 
     accepts: bool = False
     wait_before: float = 0.0
@@ -27,36 +31,42 @@ class Fault:
     http_status: int | None = None
     code: int | None = None
     raw: bytes | None = None
+    burst: int = 1
+    name: str = "fault"
+
+
+NO_FAULT = Fault(accepts=True, name="none")
 
 
 def accept_then_timeout(seconds: float) -> Fault:
     """Take the text, stay silent for `seconds`, then drop the connection without a word."""
-    return Fault(accepts=True, wait_after=seconds, resets=True)
+    return Fault(accepts=True, wait_after=seconds, resets=True, name="taken, then silence")
 
 
 def reset_before() -> Fault:
     """Drop the connection before the text is taken."""
-    return Fault(resets=True)
+    return Fault(resets=True, name="reset before it was taken")
 
 
 def reset_after_accept() -> Fault:
     """Take the text, then drop the connection."""
-    return Fault(accepts=True, resets=True)
+    return Fault(accepts=True, resets=True, name="taken, then reset")
 
 
-def status(http_status: int, code: int | None = None, *, accepts: bool = False) -> Fault:
+def status(http_status: int, code: int | None = None, *, accepts: bool = False, burst: int = 1) -> Fault:
     """Answer with an error; `accepts` makes it a lie, as a 5xx may be."""
-    return Fault(accepts=accepts, http_status=http_status, code=code)
+    name = f"{'taken, then ' if accepts else ''}HTTP {http_status}"
+    return Fault(accepts=accepts, http_status=http_status, code=code, burst=burst, name=name)
 
 
 def slow(seconds: float) -> Fault:
     """Wait, then take the text and answer as usual."""
-    return Fault(accepts=True, wait_before=seconds)
+    return Fault(accepts=True, wait_before=seconds, name="slow")
 
 
 def garbage(raw: bytes = b"<html>It works!</html>", http_status: int = 201) -> Fault:
     """Do what was asked, but answer with these bytes in place of Twilio's JSON."""
-    return Fault(accepts=True, raw=raw, http_status=http_status)
+    return Fault(accepts=True, raw=raw, http_status=http_status, name="taken, then an unreadable answer")
 
 
 class FaultPlan:
@@ -72,13 +82,16 @@ class FaultPlan:
         with self._lock:
             self._scripted[on].extend(faults)
 
-    def chance(self, on: On, odds: dict[Fault, float], seed: int) -> None:
-        """From now on draw a fault with these probabilities; an empty dict ends it."""
+    def chance(self, on: On, odds: Mapping[Fault, float], seed: int) -> None:
+        """From now on draw a fault with these probabilities; an empty dict ends it, bursts included."""
         with self._lock:
+            self._scripted[on].clear()
             self._chances[on] = (Random(seed), list(odds.items()))
 
     def next(self, on: On) -> Fault | None:
         """Return the fault of the request that just came, or None."""
+        if not self._scripted[on] and on not in self._chances:
+            return None
         with self._lock:
             if self._scripted[on]:
                 return self._scripted[on].popleft()
@@ -88,6 +101,7 @@ class FaultPlan:
             draw = random.random()
             for fault, probability in odds:
                 if draw < probability:
+                    self._scripted[on].extend([fault] * (fault.burst - 1))
                     return fault
                 draw -= probability
             return None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from threading import Lock
 from typing import Any, TypedDict
-from urllib.parse import parse_qs, urlsplit
 
+_REFERENCE = re.compile(r"[?&]ref=([^&#]*)")
 FINAL_STATUSES = frozenset({"delivered", "undelivered", "failed", "received"})
 
 
@@ -32,7 +35,8 @@ def new_sid(prefix: str = "SM") -> str:
 
 def reference_of(callback: str | None) -> str | None:
     """Return the `ref` in a receipt address."""
-    return parse_qs(urlsplit(callback or "").query).get("ref", [None])[0]
+    found = _REFERENCE.search(callback or "")
+    return found[1] if found else None
 
 
 @dataclass(slots=True)
@@ -49,6 +53,7 @@ class StandinMessage:
     service_sid: str | None = None
     error_code: int | None = None
     sent_at: datetime | None = None
+    final_at: datetime | None = None
     sid: str = field(default_factory=new_sid)
 
     def as_json(self, account_sid: str) -> dict[str, Any]:
@@ -57,9 +62,9 @@ class StandinMessage:
             "account_sid": account_sid,
             "api_version": "2010-04-01",
             "body": self.body,
-            "date_created": format_datetime(self.created_at),
-            "date_sent": format_datetime(self.sent_at) if self.sent_at else None,
-            "date_updated": format_datetime(self.sent_at or self.created_at),
+            "date_created": _show(self.created_at),
+            "date_sent": _show(self.sent_at) if self.sent_at else None,
+            "date_updated": _show(self.sent_at or self.created_at),
             "direction": self.direction,
             "error_code": self.error_code,
             "error_message": None,
@@ -77,6 +82,15 @@ class StandinMessage:
         }
 
 
+@lru_cache(maxsize=8)
+def _show_second(instant: datetime) -> str:
+    return format_datetime(instant)
+
+
+def _show(instant: datetime) -> str:
+    return _show_second(instant.replace(microsecond=0))
+
+
 class MessageBook:
     """Every text in the order it came. Safe to share between threads."""
 
@@ -84,12 +98,18 @@ class MessageBook:
         self._clock = clock
         self._lock = Lock()
         self._messages: dict[str, StandinMessage] = {}
+        self._by_number: dict[str, list[StandinMessage]] = defaultdict(list)
         self._accepted: list[AcceptedText] = []
 
     @property
     def accepted(self) -> list[AcceptedText]:
         with self._lock:
             return list(self._accepted)
+
+    @property
+    def taken(self) -> int:
+        with self._lock:
+            return len(self._accepted)
 
     def accept(self, message: StandinMessage, validity_seconds: int | None) -> None:
         """Keep a text that came through the API."""
@@ -103,12 +123,15 @@ class MessageBook:
         )
         with self._lock:
             self._messages[message.sid] = message
+            self._by_number[message.to].append(message)
             self._accepted.append(taken)
 
     def keep(self, message: StandinMessage) -> None:
         """Keep a text that did not come through the API; one that is known stays as it is."""
         with self._lock:
-            self._messages.setdefault(message.sid, message)
+            if message.sid not in self._messages:
+                self._messages[message.sid] = message
+                self._by_number[message.to].append(message)
 
     def find(self, sid: str) -> StandinMessage | None:
         with self._lock:
@@ -116,16 +139,16 @@ class MessageBook:
 
     def remove(self, sid: str) -> bool:
         with self._lock:
-            return self._messages.pop(sid, None) is not None
+            message = self._messages.pop(sid, None)
+            if message is not None:
+                self._by_number[message.to].remove(message)
+            return message is not None
 
     def newest_first(self, to: str | None = None, sender: str | None = None) -> Iterator[StandinMessage]:
         with self._lock:
-            messages = list(reversed(self._messages.values()))
-        return (
-            message
-            for message in messages
-            if (to is None or message.to == to) and (sender is None or message.sender == sender)
-        )
+            known = self._messages.values() if to is None else self._by_number.get(to, [])
+            messages = list(reversed(known))
+        return (message for message in messages if sender is None or message.sender == sender)
 
     def move(self, message: StandinMessage, status: str, error_code: int | None) -> None:
         """Set the status a receipt tells of; never away from a final one."""
@@ -134,3 +157,5 @@ class MessageBook:
                 message.status = status
                 message.error_code = error_code
                 message.sent_at = message.sent_at or self._clock()
+                if status in FINAL_STATUSES:
+                    message.final_at = self._clock()

@@ -1,4 +1,4 @@
-"""The routes of the REST API: create, list, fetch, redact, delete."""
+"""The routes of the REST API: create, list, fetch, redact, delete; and what the account looks like."""
 
 from __future__ import annotations
 
@@ -6,20 +6,29 @@ import base64
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
-from itertools import islice
-from urllib.parse import parse_qs, urlencode, urlsplit
+from datetime import UTC, datetime, timedelta
+from itertools import dropwhile, islice
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
+from tests.standin.account import ACCOUNT_SID, AUTH_TOKEN, NUMBER, SERVICE_SID, AccountSetup
 from tests.standin.messages import MessageBook, StandinMessage
 from tests.standin.wire import Reply, Request
 
-ACCOUNT_SID = "AC" + "5" * 32
-AUTH_TOKEN = "token-of-the-stand-in"
-SERVICE_SID = "MG" + "5" * 32
-NUMBER = "+12025550100"
+__all__ = [
+    "ACCOUNT_SID",
+    "AUTH_TOKEN",
+    "NUMBER",
+    "SERVICE_SID",
+    "RestApi",
+    "error_reply",
+    "is_create",
+    "read_form",
+]
 
 _CREDENTIALS = "Basic " + base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
-_ROUTE = re.compile(r"/2010-04-01/Accounts/(?P<account>[^/]+)/Messages(?:/(?P<sid>[^/]+))?\.json")
+_MESSAGES = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
+_MESSAGE = re.compile(rf"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/(?P<sid>[^/]+)\.json")
+_SENT = re.compile(r"DateSent([<>]?)")
 
 
 class RestApi:
@@ -31,27 +40,29 @@ class RestApi:
         opted_out: set[str],
         clock: Callable[[], datetime],
         on_accept: Callable[[StandinMessage], None],
+        setup: AccountSetup,
     ) -> None:
         self._book = book
         self._opted_out = opted_out
         self._clock = clock
         self._on_accept = on_accept
+        self._setup = setup
 
     def handle(self, request: Request) -> Reply:
         """Answer one request as Twilio would."""
         if request.headers.get("authorization") != _CREDENTIALS:
             return error_reply(401, 20003)
-        route = _ROUTE.fullmatch(urlsplit(request.target).path)
-        if route is None or route["account"] != ACCOUNT_SID:
-            return error_reply(404, 20404)
-        form = {name: values[0] for name, values in parse_qs(request.body.decode(), True).items()}
-        sid = route["sid"]
-        if sid is None:
-            return self._create(form) if request.method == "POST" else self._list(request)
-        message = self._book.find(sid)
+        path = request.target.partition("?")[0]
+        if path == _MESSAGES:
+            return self._create(read_form(request)) if request.method == "POST" else self._list(request)
+        route = _MESSAGE.fullmatch(path)
+        if route is None:
+            shown = self._setup.find(request.target) if request.method == "GET" else None
+            return error_reply(404, 20404) if shown is None else _json(200, shown)
+        message = self._book.find(route["sid"])
         if message is None:
             return error_reply(404, 20404)
-        return self._change(request.method, message, form)
+        return self._change(request.method, message, read_form(request))
 
     def _create(self, form: dict[str, str]) -> Reply:
         code = self._find_refusal(form)
@@ -92,8 +103,16 @@ class RestApi:
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
         size, page = int(query.get("PageSize", "50")), int(query.get("Page", "0"))
         found = self._book.newest_first(query.get("To"), query.get("From"))
-        messages = list(islice(found, page * size, (page + 1) * size + 1))
-        following = f"{split.path}?{urlencode(query | {'Page': page + 1})}" if len(messages) > size else None
+        # Texts that come meanwhile must not shift the pages: the next one begins after a text, not a number.
+        if token := query.get("PageToken"):
+            found = islice(dropwhile(lambda message: message.sid != token, found), 1, None)
+        wanted = (message for message in found if _was_sent_when(message, query))
+        messages = list(islice(wanted, size + 1))
+        following = None
+        if len(messages) > size:
+            following = f"{split.path}?" + urlencode(
+                query | {"Page": page + 1, "PageToken": messages[size - 1].sid}
+            )
         shown = [message.as_json(ACCOUNT_SID) for message in messages[:size]]
         return _json(
             200,
@@ -123,8 +142,30 @@ class RestApi:
 
 def is_create(request: Request) -> bool:
     """Whether the request asks for a new text."""
-    route = _ROUTE.fullmatch(urlsplit(request.target).path)
-    return request.method == "POST" and route is not None and route["sid"] is None
+    return request.method == "POST" and request.target.partition("?")[0] == _MESSAGES
+
+
+def read_form(request: Request) -> dict[str, str]:
+    """The fields of a request's form."""
+    return dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+
+
+def _was_sent_when(message: StandinMessage, query: dict[str, str]) -> bool:
+    """The DateSent filters: a day or an instant, both in UTC. What was not sent yet passes none of them."""
+    for name, value in query.items():
+        if (asked := _SENT.fullmatch(name)) is None:
+            continue
+        if message.sent_at is None:
+            return False
+        is_day = len(value) == len("2026-01-01")
+        limit = datetime.fromisoformat(value)
+        limit = limit if limit.tzinfo else limit.replace(tzinfo=UTC)
+        sent_at = message.sent_at.replace(microsecond=0)
+        through = limit + timedelta(days=1, seconds=-1) if is_day else limit
+        passes = {"<": sent_at <= through, ">": sent_at >= limit, "": limit <= sent_at <= through}
+        if not passes[asked[1]]:
+            return False
+    return True
 
 
 def _json(status: int, content: dict[str, object]) -> Reply:

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from random import Random
 from threading import Condition, Event
 from typing import Self
 from urllib.parse import urljoin
 
 from service.gateways.sms.simulator import PostForm
-from tests.standin.faults import Fault, FaultPlan, On
-from tests.standin.messages import AcceptedText, MessageBook, StandinMessage, new_sid
-from tests.standin.rest import ACCOUNT_SID, AUTH_TOKEN, NUMBER, SERVICE_SID, RestApi, error_reply, is_create
+from tests.standin.account import AccountSetup
+from tests.standin.faults import NO_FAULT, Fault, FaultPlan, On
+from tests.standin.ledger import CreateRequest, PhoneText
+from tests.standin.messages import (
+    AcceptedText,
+    MessageBook,
+    StandinMessage,
+    new_sid,
+    reference_of,
+)
+from tests.standin.receipts import NOTHING_WRONG, ReceiptChances, ReceiptFate
+from tests.standin.rest import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    NUMBER,
+    SERVICE_SID,
+    RestApi,
+    error_reply,
+    is_create,
+    read_form,
+)
+from tests.standin.timer import Timer
 from tests.standin.webhooks import InboundAnswer, PooledPoster, ReceiptOrder, WebhookSender
 from tests.standin.wire import DropConnectionError, LoopbackServer, Reply, Request
 
@@ -26,7 +47,9 @@ class TwilioStandin:
 
     `reroute` is (public base URL, real base URL) of the service under test. `post` replaces HTTP for what
     goes to the service, for example by a web framework's test client. With `auto_receipts` every accepted
-    text and reply is told as sent and delivered in the background. Leaving raises what broke inside.
+    text and reply is told as sent and delivered in the background, or what `receipts_by_chance` says. With
+    `keeps_requests` every request to send is kept, taken or not (`requests`). `setup` is the account as the
+    API shows it, for tests to change. Leaving raises what broke inside.
     """
 
     def __init__(
@@ -37,6 +60,9 @@ class TwilioStandin:
         post: PostForm | None = None,
         clock: Callable[[], datetime] = _now,
         receipt_threads: int = 2,
+        keeps_requests: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.account_sid = ACCOUNT_SID
         self.auth_token = AUTH_TOKEN
@@ -46,6 +72,10 @@ class TwilioStandin:
         self.opted_out: set[str] = set()
         self.creates = 0
         self.lost_receipts = 0
+        self.setup = AccountSetup()
+        self._requests: list[CreateRequest] | None = [] if keeps_requests else None
+        self._chances, self._random = NOTHING_WRONG, Random(0)
+        self._timer = Timer()
         self._clock = clock
         self._book = MessageBook(clock)
         self._faults = FaultPlan()
@@ -55,14 +85,15 @@ class TwilioStandin:
         self._changed = Condition()
         self._open_receipts = 0
         self._stopped = Event()
-        self._api = RestApi(self._book, self.opted_out, clock, self._tell)
-        self._server = LoopbackServer(self._answer)
+        self._api = RestApi(self._book, self.opted_out, clock, self._tell, self.setup)
+        self._server = LoopbackServer(self._answer, host, port)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
+        self._timer.stop()
         self._receipts.shutdown(wait=True, cancel_futures=True)
         self._poster.close()
         self._server.stop()
@@ -77,6 +108,23 @@ class TwilioStandin:
         """Every text taken through the API, in order: to, body, sid, reference, at, validity_seconds."""
         return self._book.accepted
 
+    @property
+    def taken(self) -> int:
+        """How many texts were taken through the API."""
+        return self._book.taken
+
+    @property
+    def requests(self) -> list[CreateRequest]:
+        """Every request to send, in order of arrival, if they are kept."""
+        with self._changed:
+            return list(self._requests or [])
+
+    @property
+    def phone_texts(self) -> list[PhoneText]:
+        """Every text that phones were sent, replies included, with what became of it; oldest first."""
+        found = [m for m in self._book.newest_first() if m.direction.startswith("outbound")]
+        return [PhoneText.of(message) for message in reversed(found)]
+
     def texts_to(self, number: str) -> list[str]:
         """List the bodies a person would have received, API texts and replies, oldest first."""
         found = [m.body for m in self._book.newest_first(to=number) if m.direction.startswith("outbound")]
@@ -86,9 +134,14 @@ class TwilioStandin:
         """Let the next requests meet these faults, one each; None is one without a fault."""
         self._faults.script(on, faults)
 
-    def by_chance(self, odds: dict[Fault, float], *, seed: int, on: On = On.CREATE) -> None:
+    def by_chance(self, odds: Mapping[Fault, float], *, seed: int, on: On = On.CREATE) -> None:
         """From now on let each request meet a fault with these probabilities; {} ends it."""
         self._faults.chance(on, odds, seed)
+
+    def receipts_by_chance(self, chances: ReceiptChances, *, seed: int) -> None:
+        """From now on draw what automatic receipts tell, and when."""
+        with self._changed:
+            self._chances, self._random = chances, Random(seed)
 
     def deliver(
         self,
@@ -117,11 +170,13 @@ class TwilioStandin:
         with self._changed:
             return self._changed.wait_for(lambda: self._open_receipts == 0, timeout)
 
-    def record_inbound(self, from_: str, body: str, sid: str | None = None) -> str:
-        """Know of a text that never reached the service; return its sid."""
-        message = StandinMessage(
-            "inbound", self.number, from_, body, "received", self._clock(), sid=sid or new_sid()
-        )
+    def record_inbound(
+        self, from_: str, body: str, sid: str | None = None, *, at: datetime | None = None
+    ) -> str:
+        """Know of a text that never reached the service, sent `at` (now); return its sid."""
+        at = at or self._clock()
+        message = StandinMessage("inbound", self.number, from_, body, "received", at, sid=sid or new_sid())
+        message.sent_at = message.final_at = at
         self._book.keep(message)
         return message.sid
 
@@ -159,16 +214,24 @@ class TwilioStandin:
         return message
 
     def _tell(self, message: StandinMessage) -> None:
-        if self.auto_receipts and message.callback:
-            with self._changed:
-                self._open_receipts += 1
-            self._receipts.submit(self._deliver_in_background, message.sid)
+        if not (self.auto_receipts and message.callback):
+            return
+        with self._changed:
+            self._open_receipts += 1
+            fate = self._chances.draw(self._random)
+        self._timer.call_in(
+            fate.delay, lambda: self._receipts.submit(self._tell_in_background, message, fate)
+        )
 
-    def _deliver_in_background(self, sid: str) -> None:
+    def _tell_in_background(self, message: StandinMessage, fate: ReceiptFate) -> None:
         lost = 0
         try:
-            lost = sum(not 200 <= status < 300 for status in self.deliver(sid))
-        except (OSError, KeyError):
+            for status in fate.statuses:
+                is_bad = status in {"failed", "undelivered"}
+                self._book.move(message, status, fate.error_code if is_bad else None)
+            order = ReceiptOrder(fate.told, fate.error_code)
+            lost = sum(not 200 <= code < 300 for code in self._webhooks.post_receipts(message, order))
+        except OSError:
             lost = 1
         finally:
             with self._changed:
@@ -178,10 +241,14 @@ class TwilioStandin:
 
     def _answer(self, request: Request) -> Reply:
         creates = is_create(request)
+        fault = self._faults.next(On.CREATE if creates else On.LOOKUP) or NO_FAULT
         if creates:
             with self._changed:
                 self.creates += 1
-        fault = self._faults.next(On.CREATE if creates else On.LOOKUP) or Fault(accepts=True)
+                if self._requests is not None:
+                    self._requests.append(_note(request, fault))
+        if fault is NO_FAULT:
+            return self._api.handle(request)
         self._stopped.wait(fault.wait_before)
         reply = self._api.handle(request) if fault.accepts else Reply(500)
         self._stopped.wait(fault.wait_after)
@@ -192,3 +259,10 @@ class TwilioStandin:
         if fault.raw is not None:
             return Reply(fault.http_status, fault.raw, "text/html")
         return error_reply(fault.http_status, fault.code)
+
+
+def _note(request: Request, fault: Fault) -> CreateRequest:
+    form = read_form(request)
+    return CreateRequest(
+        time.time(), form.get("To", ""), reference_of(form.get("StatusCallback")), fault.name
+    )
