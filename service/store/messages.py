@@ -78,6 +78,10 @@ class Message(Base):
             sqlite_where=text("state = 'unknown'"),
         ),
         Index("ix_messages_participant_day", "participant_id", "local_on"),
+        # For monitoring. Rows come in about the order of their time, so a few bytes a range are enough.
+        Index(
+            "ix_messages_due_at", "due_at", postgresql_using="brin", postgresql_with={"pages_per_range": 32}
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
