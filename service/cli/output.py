@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
+from time import monotonic, sleep
 from typing import IO, Any
 
 import click
@@ -20,6 +21,7 @@ from service.config import ConfigError, load_settings
 from service.domain.local_time import UnknownZoneError
 from service.domain.phone import InvalidPhoneError, PhoneNumber, parse_phone
 from service.logs import configure_logs
+from service.store.database import DATABASE_AWAY, Database, real_now
 from service.store.keyring import DecryptionError
 from service.store.schema import find_pending_migration
 from service.usecases.meetings.import_meetings import MeetingImportError
@@ -151,22 +153,40 @@ def _plain(value: object) -> str:
 
 
 @contextmanager
-def open_runtime(*, migrated: bool = True) -> Iterator[Runtime]:
+def open_runtime(*, migrated: bool = True, wait_seconds: float = 0.0) -> Iterator[Runtime]:
     """The runtime from the environment's settings, closed at the end.
 
-    Raises CliError when the database is not at the newest migration (unless `migrated` is False), and what
-    `build_runtime` raises.
+    A database that does not answer is waited for up to `wait_seconds`. Raises CliError when the database
+    lacks a migration (unless `migrated` is False), and what `build_runtime` and the database raise.
     """
     settings = load_settings()
     configure_logs(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     runtime = build_runtime(settings)
     try:
+        _wait_for_database(runtime.database, wait_seconds)
         if migrated and find_pending_migration(runtime.database) is not None:
             raise CliError("the database is not migrated; run `aftercare db upgrade`")
         yield runtime
     finally:
         runtime.close()
+
+
+def _wait_for_database(database: Database, seconds: float) -> None:
+    until = monotonic() + seconds
+    is_told = False
+    if seconds:
+        database.expect_answers_within(seconds)
+    while monotonic() < until:
+        try:
+            with database.read() as session:
+                real_now(session)
+            return
+        except DATABASE_AWAY:
+            if not is_told:
+                say(f"the database does not answer; waiting up to {seconds:.0f} seconds for it")
+                is_told = True
+            sleep(min(1.0, max(0.0, until - monotonic())))
 
 
 PROGRESS_EVERY = 1_000

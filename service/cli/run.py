@@ -34,6 +34,9 @@ GENERATED: dict[str, Callable[[], str]] = {
     "LOOKUP_KEYS": lambda: secrets.token_urlsafe(48),
 }
 
+DATABASE_WAIT_SECONDS = 60.0
+"""How long a worker that starts waits for a database that starts too; then whoever started it tries again."""
+
 
 def register_run_commands(group: click.Group) -> None:
     """Add this module's commands to the command line."""
@@ -120,9 +123,10 @@ def worker(once: bool, as_json: bool) -> None:
     """Plan and deliver. Any number may run; each takes the work it claims."""
     if as_json and not once:
         raise CliError("--json prints what --once did; use both")
-    with open_runtime() as runtime:
+    with open_runtime(wait_seconds=0 if once else DATABASE_WAIT_SECONDS) as runtime:
         if not once:
-            Worker(runtime).run()
+            if not Worker(runtime).run():
+                os._exit(1)  # a thread that hangs would be waited for; its leases run out by themselves
             return
         counts = work_once(runtime.context, runtime.transport, runtime.clock)
         if runtime.simulator is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
+from psycopg.abc import PQGen
 from sqlalchemy import Connection, DateTime, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
@@ -36,8 +38,60 @@ class DatabaseBusyError(Exception):
     """The database is there but did not get to a transaction in time; nothing was changed."""
 
 
+ANSWER_MARGIN_SECONDS = 2.0
+"""How much longer than its own time-out a server may take to tell of it, before it counts as silent."""
+
 DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError, DatabaseBusyError)
 """What says that the database is away or busy: no row is at fault, and the same may work a moment later."""
+
+
+_Result = TypeVar("_Result")
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that is given up when a statement on it gets no answer in time.
+
+    TCP notices a host that is gone, by itself. It does not notice one that still acknowledges packets while
+    nobody behind it answers: a proxy whose other side was cut, a server whose disk hangs.
+    """
+
+    answer_within: Patience | None = None
+
+    def wait(self, gen: PQGen[_Result], *args: Any, **options: Any) -> _Result:
+        """Drive one exchange with the server. Raises OperationalError, with the connection closed."""
+        seconds = self.answer_within.seconds if self.answer_within else None
+        if seconds is None or options.get("timeout") is not None:
+            return super().wait(gen, *args, **options)
+        try:
+            return super().wait(_bounded(gen, seconds), *args, **options)
+        except _SilentError:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the database did not answer in time") from None
+
+
+class _SilentError(Exception):
+    """Nothing came from the server for too long."""
+
+
+def _bounded(gen: PQGen[_Result], seconds: float) -> Generator[Any, Any, _Result]:
+    until = time.monotonic() + seconds
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() > until:
+                raise _SilentError
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        result: _Result = end.value
+        return result
+
+
+class Patience:
+    """How many seconds a statement may go unanswered; None: for as long as the connection stands."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
 
 
 class Database:
@@ -63,7 +117,9 @@ class Database:
         gets DatabaseBusyError: a database that falls silent then never holds up every thread of a server.
         """
         self.keyring = keyring
-        self.engine = _build_engine(url, keyring, pool_size, patience)
+        is_short = patience < PATIENCE_SECONDS
+        self._answers = Patience(patience + ANSWER_MARGIN_SECONDS if is_short else None)
+        self.engine = _build_engine(url, keyring, pool_size, patience, self._answers)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._patience = patience
         self._slots = None if slots is None else threading.BoundedSemaphore(slots)
@@ -74,7 +130,9 @@ class Database:
         )
         # A pool of its own: switching one connection to and fro costs what this is there to save.
         self._at_once = (
-            None if self.is_sqlite else _build_engine(url, keyring, pool_size, patience, is_autocommit=True)
+            None
+            if self.is_sqlite
+            else _build_engine(url, keyring, pool_size, patience, self._answers, is_autocommit=True)
         )
 
     @contextmanager
@@ -103,6 +161,25 @@ class Database:
         assert self._at_once is not None, "SQLite writes in transactions only"
         with _turn(self._slots, SLOT_SECONDS), self._at_once.connect() as connection:
             yield connection
+
+    @contextmanager
+    def listening(self) -> Iterator[psycopg.Connection[Any]]:
+        """The driver's own connection outside every pool, each statement a transaction.
+
+        On PostgreSQL only.
+        """
+        assert self._at_once is not None, "SQLite tells nobody"
+        with self._at_once.connect() as connection:
+            connection.detach()
+            driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+            yield driver
+
+    def expect_answers_within(self, seconds: float) -> None:
+        """Give up connections on which a statement goes unanswered for so long, from now on.
+
+        For processes whose every statement is short. Migrations and other bulk work may take hours.
+        """
+        self._answers.seconds = seconds
 
     def dispose(self) -> None:
         """Close every connection."""
@@ -156,7 +233,13 @@ def _real_time_sqlite(element: RealTimeIn, compiler: SQLCompiler, **options: Any
 
 
 def _build_engine(
-    url: str, keyring: Keyring, pool_size: int, patience: float, *, is_autocommit: bool = False
+    url: str,
+    keyring: Keyring,
+    pool_size: int,
+    patience: float,
+    answers: Patience,
+    *,
+    is_autocommit: bool = False,
 ) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -177,6 +260,7 @@ def _build_engine(
                 "skip_autocommit_rollback": True,
             }
         engine = create_engine(url, **pool, connect_args=_postgres_arguments(patience))
+        _bound_answers(engine, answers)
         _bound_statements(engine, patience)
         _ask_rested_connections(engine)
     attach_keyring(engine.dialect, keyring)
@@ -184,7 +268,22 @@ def _build_engine(
 
 
 def _postgres_arguments(patience: float) -> dict[str, Any]:
-    return {"connect_timeout": 5, "tcp_user_timeout": int(patience * 1000)}
+    """A host that is gone is noticed while we send (user time-out) and while we wait (25 s of keepalives)."""
+    return {
+        "connect_timeout": 5,
+        "tcp_user_timeout": int(patience * 1000),
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+
+
+def _bound_answers(engine: Engine, answers: Patience) -> None:
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: Any, parameters: Any) -> _Connection:
+        connection = _Connection.connect(*arguments, **parameters)
+        connection.answer_within = answers
+        return connection
 
 
 def _bound_statements(engine: Engine, patience: float) -> None:
