@@ -160,12 +160,14 @@ def _due_in(lane: int | ColumnElement[int], *columns: Column[Any]) -> Select[Any
 
 _LANES = values(column("lane", Integer), name="lanes").data([(int(lane),) for lane in sorted(Lane)])
 _DUE = _due_in(_LANES.c.lane, _MESSAGES.c.id).limit(_SIZE).with_for_update(skip_locked=True).lateral("due")
-_LOCK_DUE = select(_DUE.c.id).select_from(_LANES.join(_DUE, true())).limit(_SIZE)
+LOCK_DUE = select(_DUE.c.id).select_from(_LANES.join(_DUE, true())).limit(_SIZE)
+"""The search of `due_now` on PostgreSQL, to be part of a larger statement: parameters `now` and `size`."""
 _DUE_COLUMNS = _MESSAGES.c.id, _MESSAGES.c.lane, _MESSAGES.c.due_at
 _DUE_OF_EACH = union_all(
     *(select(_due_in(lane, *_DUE_COLUMNS).limit(_SIZE).subquery()) for lane in sorted(Lane))
 ).subquery()
-_LIST_DUE = select(_DUE_OF_EACH.c.id).order_by(_DUE_OF_EACH.c.lane, _DUE_OF_EACH.c.due_at).limit(_SIZE)
+LIST_DUE = select(_DUE_OF_EACH.c.id).order_by(_DUE_OF_EACH.c.lane, _DUE_OF_EACH.c.due_at).limit(_SIZE)
+"""The same on SQLite, which locks no rows."""
 _OLDEST_OF_EACH = union_all(
     *(select(_due_in(lane, _MESSAGES.c.due_at).limit(1).subquery()) for lane in sorted(Lane))
 ).subquery()
@@ -179,7 +181,7 @@ def due_now(session: Session, now: datetime, size: int) -> Sequence[int]:
     all lanes would walk past every future text of one lane before it came to the next (0.3 s with ten million
     of them, decision 16).
     """
-    statement = _LIST_DUE if session.get_bind().dialect.name == "sqlite" else _LOCK_DUE
+    statement = LIST_DUE if session.get_bind().dialect.name == "sqlite" else LOCK_DUE
     return session.connection().execute(statement, {"now": now, "size": size}).scalars().all()
 
 
