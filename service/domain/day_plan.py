@@ -14,7 +14,7 @@ from service.domain.delivery import MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
 from service.domain.local_time import local_date, local_datetime, to_utc
 from service.domain.program import LatePolicy
-from service.domain.quiet_hours import SendingWindow, is_open, next_open
+from service.domain.quiet_hours import SendingWindow, closes_next, is_open, next_open
 from service.domain.release import DAILY_CAP, WEEKLY_CAP
 
 NEVER_LATER_THAN = timedelta(hours=48)
@@ -98,7 +98,9 @@ def plan_day(
 
 
 def _place(candidate: Candidate, person: PersonHours, now: datetime) -> PlannedText:
-    send_before = candidate.until or candidate.at + _useful_for(candidate)
+    send_before = min(
+        candidate.until or _useful_until(candidate, person), candidate.at + NEVER_LATER_THAN
+    )
     if now >= send_before:
         return _text(candidate, person, candidate.at, send_before, MessageState.EXPIRED, "too_late")
     send_after = candidate.at
@@ -109,11 +111,19 @@ def _place(candidate: Candidate, person: PersonHours, now: datetime) -> PlannedT
     return _text(candidate, person, send_after, send_before, MessageState.PLANNED, None)
 
 
-def _useful_for(candidate: Candidate) -> timedelta:
-    useful = KIND_RULES[candidate.kind].useful_for
+def _useful_until(candidate: Candidate, person: PersonHours) -> datetime:
     if candidate.late is LatePolicy.SKIP:
-        return min(useful, NEVER_LATER_THAN)
-    return NEVER_LATER_THAN
+        return candidate.at + KIND_RULES[candidate.kind].useful_for
+    if candidate.late is LatePolicy.NEXT_WINDOW:
+        return _end_of_next_window(candidate.at, person)
+    return candidate.at + NEVER_LATER_THAN
+
+
+def _end_of_next_window(at: datetime, person: PersonHours) -> datetime:
+    """When the window after `at` closes: after the one that is open at `at`, if one is."""
+    window, zones = person.window, person.zones
+    shut = closes_next(at, window, zones) if is_open(at, window, zones) else at
+    return closes_next(next_open(shut, window, zones), window, zones)
 
 
 def _push_out(text: PlannedText, person: PersonHours, to: date, reason: str) -> PlannedText:

@@ -21,7 +21,12 @@ class ProgramError(DataError):
 
 
 class LatePolicy(StrEnum):
-    """What becomes of a text whose time has passed: send it still, skip it, or wait for the next window."""
+    """What becomes of a text whose time has passed. In the person's hours always, never after 48 hours.
+
+    `send`: it goes whenever it can. `skip`: it goes while its kind is of use (`KindRule.useful_for`).
+    `next_window`: it goes while the hours in which it was due are open; after that it waits for the next
+    ones, which are the last in which it goes.
+    """
 
     SEND = "send"
     SKIP = "skip"
