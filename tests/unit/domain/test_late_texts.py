@@ -268,7 +268,8 @@ def outages(draw: st.DrawFn) -> tuple[list[Candidate], PersonHours, datetime, da
     for number in range(draw(st.integers(1, 9))):
         on = first + timedelta(days=draw(st.integers(0, 5)))
         at = to_utc(on, draw(quarters), zone)
-        until = draw(st.none() | st.timedeltas(MINUTE, 9 * DAY).map(lambda span, at=at: at + span))
+        span = draw(st.none() | st.timedeltas(MINUTE, 9 * DAY))
+        until = at + span if span else None
         candidate = Candidate(
             f"k{number}", "e1", 1, draw(KINDS), "tip/x", None, draw(st.sampled_from(list(L))), at, until
         )
