@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -61,8 +61,39 @@ def open_postgres() -> Iterator[PostgresServer]:
     binaries = _find_binaries()
     if binaries is None:
         raise NoPostgresError("no TEST_DATABASE_URL, no installed server, no packaged server")
-    with _started(binaries) as url:
-        yield PostgresServer(url)
+    with _started(binaries) as server:
+        yield PostgresServer(server.url)
+
+
+@dataclass(frozen=True)
+class OwnServer:
+    """A server that a test may take down and bring back, always at the same address."""
+
+    url: URL
+    _run: Callable[..., None]
+    _control: tuple[str, ...]
+    _start: tuple[str, ...]
+
+    def start(self) -> None:
+        self._run(*self._control, *self._start)
+
+    def stop(self, mode: str = "immediate") -> None:
+        """`immediate` is a crash: nobody is told, and what was not committed is gone."""
+        self._run(*self._control, "-w", "-m", mode, "stop")
+
+    def restart(self, mode: str = "immediate") -> None:
+        self.stop(mode)
+        self.start()
+
+
+@contextlib.contextmanager
+def open_own_postgres() -> Iterator[OwnServer]:
+    """A server of one's own, whatever TEST_DATABASE_URL says. Raises NoPostgresError."""
+    binaries = _find_binaries()
+    if binaries is None:
+        raise NoPostgresError("no installed server, no packaged server")
+    with _started(binaries) as server:
+        yield server
 
 
 def _find_binaries() -> Path | None:
@@ -80,7 +111,7 @@ def _find_binaries() -> Path | None:
 
 
 @contextlib.contextmanager
-def _started(binaries: Path) -> Iterator[URL]:
+def _started(binaries: Path) -> Iterator[OwnServer]:
     folder = Path(tempfile.mkdtemp(prefix="aftercare-pg-"))
     user = _unprivileged_user()
     if user:
@@ -106,18 +137,20 @@ def _started(binaries: Path) -> Iterator[URL]:
             f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off -c full_page_writes=off "
             "-c synchronous_commit=off -c max_connections=200 -c shared_buffers=64MB -c timezone=UTC"
         )
-        run(
-            str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start"
+        url = URL.create(
+            "postgresql+psycopg", username="postgres", host="127.0.0.1", port=port, database="postgres"
         )
+        start = "-w", "-l", str(folder / "log"), "-o", options, "start"
+        server = OwnServer(url, run, (str(binaries / "pg_ctl"), "-D", str(data)), start)
+        server.start()
     except (subprocess.CalledProcessError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise NoPostgresError(f"the server in {binaries} did not start ({type(error).__name__})") from error
     try:
-        yield URL.create(
-            "postgresql+psycopg", username="postgres", host="127.0.0.1", port=port, database="postgres"
-        )
+        yield server
     finally:
-        run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        with contextlib.suppress(subprocess.CalledProcessError):  # a test may have left it down
+            server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
