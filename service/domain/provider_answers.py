@@ -108,7 +108,7 @@ _RULES = (
     CodeRule(30610, _W.RECEIPT, _A.RETRY_LATER, 3 * _HOUR, "night at the person's place, says the provider"),
     CodeRule(30640, _W.RECEIPT, _A.PERMANENT, None, "a known litigator: legal review first"),
     CodeRule(63017, _W.BOTH, _A.RETRY, _MINUTE, "above the account's rate per second"),
-    CodeRule(63038, _W.BOTH, _A.RETRY_LATER, _DAY, "above the account's limit in 24 hours"),
+    CodeRule(63038, _W.BOTH, _A.RETRY_LATER, _HOUR, "above the account's limit in any 24 hours"),
     CodeRule(90010, _W.BOTH, _A.CONFIGURATION, None, "the account is not active"),
     CodeRule(11200, _W.DEBUGGER, _A.BUG, None, "our webhook could not be fetched"),
     CodeRule(12100, _W.DEBUGGER, _A.BUG, None, "our answer was not readable TwiML"),
@@ -121,6 +121,31 @@ _RULES = (
 
 CODES: Mapping[int, CodeRule] = {rule.code: rule for rule in _RULES}
 """Every code we know. Look here for the wait (`after`) and for the sentence that staff read (`note`)."""
+
+
+class SenderEffect(StrEnum):
+    """What an answer says about our number rather than about one text."""
+
+    BACK_OFF = "back_off"
+    """Too many at once: every process rests, longer each time in a row."""
+    BLOCK = "block"
+    """The account's day is full: nothing unprompted leaves for `BLOCKED_FOR`, and staff are told."""
+
+
+SENDER_EFFECTS: Mapping[int, SenderEffect] = {
+    20429: SenderEffect.BACK_OFF,
+    63017: SenderEffect.BACK_OFF,
+    63038: SenderEffect.BLOCK,
+}
+BLOCKED_FOR = timedelta(hours=1)
+"""The day is a rolling one, so room comes back little by little: it is tried again each hour."""
+
+
+def find_sender_effect(code: int | None, http_status: int | None) -> SenderEffect | None:
+    """What a refusal means for everything else that waits to leave; None for nothing."""
+    found = SENDER_EFFECTS.get(code) if code is not None else None
+    return SenderEffect.BACK_OFF if found is None and http_status == 429 else found
+
 
 _UNCLEAR_STATUS = 408
 _SURELY_NOT_NOW = frozenset({AnswerClass.RETRY, AnswerClass.RETRY_LATER})

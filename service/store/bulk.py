@@ -51,12 +51,13 @@ _MOVE_EACH = (
 
 
 def is_one_of(
-    session: Session, column: InstrumentedAttribute[Any], ids: Collection[int]
+    session: Session, column: InstrumentedAttribute[Any] | ColumnElement[Any], values: Collection[int | str]
 ) -> ColumnElement[bool]:
-    """Whether a column is one of many ids: on PostgreSQL one array in place of hundreds of parameters."""
+    """Whether a column is one of many: on PostgreSQL one array in place of hundreds of parameters."""
     if session.get_bind().dialect.name == "sqlite":
-        return column.in_(ids)
-    return column == any_(literal(list(ids), ARRAY(BigInteger)))
+        return column.in_(values)
+    is_text = any(isinstance(value, str) for value in values)
+    return column == any_(literal(list(values), ARRAY(Text if is_text else BigInteger)))
 
 
 _PLANNED_COLUMNS = (

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.domain.phone import PhoneNumber
 from service.store.base import Base, table_of
+from service.store.bulk import is_one_of
 from service.store.keyring import Keyring
 from service.store.types import BigId, UtcInstant, Word
 
@@ -99,7 +100,7 @@ def list_suppressed_hashes(session: Session, hashes: Sequence[str]) -> set[str]:
     if not hashes:
         return set()
     query = select(Suppression.phone_hash).where(
-        Suppression.phone_hash.in_(hashes), Suppression.lifted_at.is_(None)
+        is_one_of(session, Suppression.phone_hash, hashes), Suppression.lifted_at.is_(None)
     )
     return set(session.scalars(query))
 

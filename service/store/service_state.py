@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, Integer, String, delete, func, select, update
+from sqlalchemy import JSON, Dialect, Integer, String, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -26,17 +26,11 @@ class ServiceSetting(Base):
     changed_by: Mapped[str] = mapped_column(String(120))
 
 
-class Sender(Base):
-    """Our number's pace. `next_at` is the database's real time at which the next segment may go."""
-
-    __tablename__ = "senders"
-
-    name: Mapped[str] = mapped_column(String(40), primary_key=True)
-    next_at: Mapped[datetime] = mapped_column(UtcInstant)
-
-
 class ProgramVersion(Base):
-    """A program as data. Rows, not files, because machines do not share files; the newest version runs."""
+    """A program as data. Rows, not files, because machines do not share files; the newest version runs.
+
+    `applied_at` is when what was planned under older versions had been taken back.
+    """
 
     __tablename__ = "program_versions"
 
@@ -45,6 +39,7 @@ class ProgramVersion(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     definition: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcInstant)
+    applied_at: Mapped[datetime | None] = mapped_column(UtcInstant)
 
 
 class LookupKeyUse(Base):
@@ -156,32 +151,3 @@ def record_use(session: Session, subject_hash: str, now: datetime) -> None:
     """Count one use, and forget those older than a day."""
     session.execute(delete(Throttle).where(Throttle.at < now - timedelta(days=1)))
     session.add(Throttle(subject_hash=subject_hash, at=now))
-
-
-BOOKED_AHEAD = timedelta(seconds=1)
-"""No text is let go that would have to wait longer than this: consent is read when it is let go."""
-
-
-def find_booked_until(session: Session, name: str) -> datetime | None:
-    """Until when the sender is booked, in the database's real time."""
-    return session.scalars(select(Sender.next_at).where(Sender.name == name)).first()
-
-
-def reserve_sending_time(
-    session: Session, name: str, segments: int, segments_per_second: float, real_now: datetime
-) -> datetime | None:
-    """Book the sender for `segments` and return when they may start, in the database's real time.
-
-    None, and nothing booked, when that is more than `BOOKED_AHEAD` away. Any number of processes share one
-    pace; an idle sender never saves up a burst.
-    """
-    cost = timedelta(seconds=segments / segments_per_second)
-    row = session.scalars(select(Sender).where(Sender.name == name).with_for_update()).first()
-    if row is None:
-        session.add(Sender(name=name, next_at=real_now + cost))
-        return real_now
-    start = max(row.next_at, real_now)
-    if start - real_now > BOOKED_AHEAD:
-        return None
-    session.execute(update(Sender).where(Sender.name == name).values(next_at=start + cost))
-    return start

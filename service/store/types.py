@@ -27,7 +27,8 @@ def attach_keyring(dialect: Dialect, keyring: Keyring) -> None:
     setattr(dialect, _KEYRING_ATTRIBUTE, keyring)
 
 
-def _keyring(dialect: Dialect) -> Keyring:
+def keyring_of(dialect: Dialect) -> Keyring:
+    """The keys an engine's encrypted columns work with."""
     return cast(Keyring, getattr(dialect, _KEYRING_ATTRIBUTE))
 
 
@@ -38,10 +39,10 @@ class EncryptedText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else _keyring(dialect).encrypt(value)
+        return None if value is None else keyring_of(dialect).encrypt(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else _keyring(dialect).decrypt(value)
+        return None if value is None else keyring_of(dialect).decrypt(value)
 
 
 class EncryptedJson(TypeDecorator[dict[str, Any]]):
@@ -53,10 +54,10 @@ class EncryptedJson(TypeDecorator[dict[str, Any]]):
     def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        return _keyring(dialect).encrypt(json.dumps(value, separators=(",", ":"), sort_keys=True))
+        return keyring_of(dialect).encrypt(json.dumps(value, separators=(",", ":"), sort_keys=True))
 
     def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Any] | None:
-        return None if value is None else cast(dict[str, Any], json.loads(_keyring(dialect).decrypt(value)))
+        return None if value is None else cast(dict[str, Any], json.loads(keyring_of(dialect).decrypt(value)))
 
 
 class UtcInstant(TypeDecorator[datetime]):

@@ -10,18 +10,18 @@ import pytest
 from sqlalchemy import select
 
 from service.domain.delivery import MessageState
+from service.domain.pacing import BOOKED_AHEAD, CONSENT_HOLDS_FOR
 from service.domain.phone import PhoneNumber
 from service.gateways.sms.protocol import OutgoingSms, SendOutcome
 from service.gateways.sms.recording import RecordingTransport
 from service.store.consent import ConsentChannel
 from service.store.messages import Attempt, Message, MessageEvent
 from service.store.participants import find_participant
-from service.store.service_state import BOOKED_AHEAD
 from service.usecases.context import Context, new_reference
 from service.usecases.people.consent_changes import Evidence, opt_out
 from service.usecases.sending.deliver import SENDER_THREADS, claim_due, deliver_due
 from service.usecases.sending.outcomes import take_back
-from service.usecases.sending.release import STALE_AFTER_SECONDS, ReadyText, release_claimed
+from service.usecases.sending.release import ReadyText, release_claimed
 from tests.conftest import NOW, make_settings
 from tests.integration.test_import_participants import run_import
 
@@ -79,7 +79,7 @@ def test_only_what_was_on_its_way_leaves_after_everybody_stopped(people: Context
 
 def test_a_text_let_go_by_a_worker_that_then_slept_is_not_sent_but_decided_anew(people: Context) -> None:
     [text] = claim_and_release(people, 1)
-    slept = replace(text, released_at=text.released_at - STALE_AFTER_SECONDS - 1)
+    slept = replace(text, released_at=text.released_at - CONSENT_HOLDS_FOR.total_seconds())
     assert (text.is_stale, slept.is_stale) == (False, True)
 
     assert take_back(people, slept, NOW) == MessageState.PLANNED

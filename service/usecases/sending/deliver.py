@@ -1,36 +1,39 @@
 """Send what is due: claim, decide at the last instant, hand over, record.
 
-One round, three kinds of steps and what each commits: (1) claim up to a second's worth of due texts;
-(2) one transaction that locks people, then messages, decides consent, hours and caps, renders, books the
-sender's time and commits the texts as `sending`; (3) the HTTP calls, with no transaction open; (4) one
-transaction a text that records the answer. Killed anywhere, a text is either untouched, or claimed with a
-lease that runs out, or `sending`, which becomes `unknown` and is never sent again blindly.
+A flow of small batches, and what each step commits: (1) claim due texts; (2) one transaction that locks
+people, then messages, decides consent, hours and caps, renders, books the sender's time and commits the texts
+as `sending`; (3) the HTTP calls, several at once, no transaction open, each within a second of (2); (4)
+transactions that record the answers, many at once. Killed anywhere, a text is either untouched, or claimed
+with a lease that runs out, or `sending`, which becomes `unknown` and is never sent again blindly.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
 
 import structlog
-from sqlalchemy import select, update
 
-from service.domain.delivery import WAITING, MessageState
-from service.gateways.sms.protocol import SendOutcome, SmsTransport
+from service.domain.pacing import BOOKED_AHEAD, batch_size
+from service.gateways.sms.protocol import Accepted, SendOutcome, SmsTransport, Unknown
 from service.store.database import real_now
-from service.store.messages import Message
-from service.store.service_state import BOOKED_AHEAD, find_booked_until
+from service.store.outbox import claim_texts
+from service.store.pacing import find_booked_until
 from service.usecases.context import Context, new_reference
-from service.usecases.sending.outcomes import record_outcome, take_back
-from service.usecases.sending.release import SENDER, ReadyText, release_claimed
+from service.usecases.sending.outcomes import record_outcomes, take_back
+from service.usecases.sending.release import ReadyText, release_claimed
 
 log = structlog.get_logger(__name__)
 
 SENDER_THREADS = 16
+MAX_BATCH = 250
 CLAIM_LEASE = timedelta(seconds=60)
+_GATHER_SECONDS = 0.02
+"""How long an answer waits for others to be recorded with it."""
 
 
 @dataclass(slots=True)
@@ -51,18 +54,22 @@ def deliver_due(
     *,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> DeliveryCounts:
-    """Send everything that is due, round by round, until nothing is or the process is asked to stop.
+    """Send everything that is due, batch by batch, until nothing is or the process is asked to stop.
 
     `now` is the service's clock (aware UTC, simulated in the simulator); leases and pacing use the
-    database's own. Raises nothing for what the provider does.
+    database's own. What was let go is handed over and recorded before this returns, also when asked to stop.
+    Raises nothing for what the provider does, and what the database raises when it is not there.
     """
     counts = DeliveryCounts()
-    size = batch_size(context)
-    with ThreadPoolExecutor(max_workers=min(SENDER_THREADS, size)) as pool:
+    with _Hands(context, transport, now, counts) as hands:
+        has_time = False
         while not is_stopping():
-            if (ahead := _booked_ahead(context)) > BOOKED_AHEAD:
-                time.sleep(min((ahead - BOOKED_AHEAD).total_seconds(), 1.0))
-                continue
+            if not has_time and not _wait_for_turn(context, is_stopping):
+                break
+            hands.wait_until_nearly_free()
+            size = batch_size(
+                SENDER_THREADS, context.settings.segments_per_second, hands.handed_per_second, MAX_BATCH
+            )
             claim_token = new_reference()
             claimed = claim_due(context, claim_token, size, now())
             if not claimed:
@@ -71,65 +78,159 @@ def deliver_due(
             released = release_claimed(context, claim_token, claimed, now())
             for state in released.states:
                 counts.add(state)
-            _send(context, transport, released.ready, pool, now, counts)
+            hands.take(released.ready)
+            has_time = not released.lacked_time
     return counts
 
 
-def batch_size(context: Context) -> int:
-    """As many texts as leave within one second: by the sender's pace, and by the calls made at once."""
-    rate = context.settings.segments_per_second
-    return SENDER_THREADS if rate is None else max(1, min(SENDER_THREADS, int(rate)))
+def claim_due(context: Context, claim_token: str, size: int, now: datetime) -> list[int]:
+    """Take a lease on due texts; rows another worker holds are skipped, not waited for. Commits once."""
+    with context.database.begin() as session:
+        return claim_texts(session, claim_token, size, now, CLAIM_LEASE)
+
+
+def _wait_for_turn(context: Context, is_stopping: Callable[[], bool]) -> bool:
+    """Wait until the sender has time soon; False when asked to stop meanwhile."""
+    while (ahead := _booked_ahead(context)) > BOOKED_AHEAD:
+        if is_stopping():
+            return False
+        time.sleep(min((ahead - BOOKED_AHEAD).total_seconds(), 1.0))
+    return True
 
 
 def _booked_ahead(context: Context) -> timedelta:
     if context.settings.segments_per_second is None:
         return timedelta(0)
     with context.database.read() as session:
-        booked = find_booked_until(session, SENDER)
+        booked = find_booked_until(session)
         return timedelta(0) if booked is None else booked - real_now(session)
 
 
-def claim_due(context: Context, claim_token: str, size: int, now: datetime) -> list[int]:
-    """Take a lease on due texts; rows another worker holds are skipped, not waited for."""
-    with context.database.begin() as session:
-        due = (
-            select(Message.id)
-            .where(Message.state.in_(WAITING), Message.due_at <= now)
-            .order_by(Message.lane, Message.due_at)
-            .limit(size)
-            .with_for_update(skip_locked=True)
-        )
-        ids = list(session.scalars(due))
-        if ids:
-            session.execute(
-                update(Message)
-                .where(Message.id.in_(ids))
-                .values(
-                    state=MessageState.CLAIMED,
-                    claim_token=claim_token,
-                    lease_until=real_now(session) + CLAIM_LEASE,
-                )
-                .execution_options(synchronize_session=False)
-            )
-    return ids
+class _Hands:
+    """The threads that hand texts over, and the one that records the answers, for the length of one run.
 
+    They start with the first text: most runs find nothing due.
+    """
 
-def _send(
-    context: Context,
-    transport: SmsTransport,
-    ready: Sequence[ReadyText],
-    pool: ThreadPoolExecutor,
-    now: Callable[[], datetime],
-    counts: DeliveryCounts,
-) -> None:
-    def send_one(text: ReadyText) -> None:
-        if text.wait_seconds > 0:
-            time.sleep(text.wait_seconds)
-        if text.is_stale:
-            counts.add(take_back(context, text, now()))
+    def __init__(
+        self,
+        context: Context,
+        transport: SmsTransport,
+        now: Callable[[], datetime],
+        counts: DeliveryCounts,
+    ) -> None:
+        self._context = context
+        self._transport = transport
+        self._now = now
+        self._counts = counts
+        self._ready: SimpleQueue[ReadyText | None] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[ReadyText, SendOutcome | None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._recorder: threading.Thread | None = None
+        self._changed = threading.Condition()
+        self._waiting = 0
+        self._unrecorded = 0
+        self._goes_well = False
+        self._handed = 0
+        self._first_at = 0.0
+        self._faults: list[Exception] = []
+
+    def __enter__(self) -> _Hands:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _thread in self._threads:
+            self._ready.put(None)
+        for thread in self._threads:
+            thread.join()
+        if self._recorder is not None:
+            self._answers.put(None)
+            self._recorder.join()
+        if self._faults:
+            raise self._faults[0]
+
+    @property
+    def handed_per_second(self) -> float:
+        """How many texts a second were handed over in this run; 0 while nothing is known."""
+        seconds = time.monotonic() - self._first_at
+        return self._handed / seconds if self._handed and seconds > 0 else 0.0
+
+    def wait_until_nearly_free(self) -> None:
+        """Wait until so few texts wait that the next batch will still leave within its second.
+
+        While the provider has not taken any yet, or refused one just now, wait until every answer is
+        recorded: it may change what the next ones may do.
+        """
+        with self._changed:
+            self._changed.wait_for(self._is_nearly_free)
+
+    def _is_nearly_free(self) -> bool:
+        if not self._goes_well:
+            return self._unrecorded == 0
+        return self._waiting <= max(SENDER_THREADS, int(self.handed_per_second * 0.2))
+
+    def take(self, texts: list[ReadyText]) -> None:
+        """Hand these over, in this order."""
+        if not texts:
             return
-        outcome: SendOutcome = transport.send(text.sms)
-        counts.add(record_outcome(context, text, outcome, now()))
+        if self._recorder is None:
+            self._first_at = time.monotonic()
+            self._recorder = threading.Thread(target=self._record, daemon=True)
+            self._recorder.start()
+        while len(self._threads) < min(SENDER_THREADS, self._waiting + len(texts)):
+            self._threads.append(threading.Thread(target=self._hand_over, daemon=True))
+            self._threads[-1].start()
+        with self._changed:
+            self._waiting += len(texts)
+            self._unrecorded += len(texts)
+        for text in texts:
+            self._ready.put(text)
 
-    for result in [pool.submit(send_one, text) for text in ready]:
-        result.result()
+    def _hand_over(self) -> None:
+        while (text := self._ready.get()) is not None:
+            if (wait := text.wait_seconds) > 0:
+                time.sleep(wait)
+            outcome = None if text.is_stale else self._send(text)
+            self._answers.put((text, outcome))
+            with self._changed:
+                self._waiting -= 1
+                self._handed += 1
+                self._changed.notify()
+
+    def _send(self, text: ReadyText) -> SendOutcome:
+        try:
+            return self._transport.send(text.sms)
+        except Exception as fault:  # a transport raises nothing; if it does, the text may have left
+            log.exception("send_fault", exc_info=False, fault=type(fault).__name__)
+            return Unknown(type(fault).__name__)
+
+    def _record(self) -> None:
+        is_open = True
+        while is_open:
+            batch = [self._answers.get()]
+            time.sleep(_GATHER_SECONDS)
+            while len(batch) < MAX_BATCH:
+                try:
+                    batch.append(self._answers.get_nowait())
+                except Empty:
+                    break
+            is_open = None not in batch
+            told = [one for one in batch if one is not None]
+            self._write_down(told)
+            with self._changed:
+                self._unrecorded -= len(told)
+                self._goes_well = all(isinstance(outcome, Accepted) for _, outcome in told)
+                self._changed.notify()
+
+    def _write_down(self, batch: list[tuple[ReadyText, SendOutcome | None]]) -> None:
+        try:
+            for state in record_outcomes(
+                self._context,
+                [(text, outcome) for text, outcome in batch if outcome is not None],
+                self._now(),
+            ):
+                self._counts.add(state)
+            for text in (text for text, outcome in batch if outcome is None):
+                self._counts.add(take_back(self._context, text, self._now()))
+        except Exception as fault:  # told to the caller once everything under way has ended
+            self._faults.append(fault)

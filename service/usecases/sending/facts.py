@@ -18,9 +18,9 @@ from service.domain.local_time import local_date
 from service.domain.program import Program
 from service.domain.quiet_hours import DEFAULT_WINDOW
 from service.domain.release import ReleaseFacts
+from service.store.bulk import is_one_of
 from service.store.consent import list_suppressed_hashes
 from service.store.conversations import Conversation
-from service.store.keyring import Keyring
 from service.store.messages import Message
 from service.store.participants import Participant, ParticipantStatus
 from service.store.service_state import list_programs
@@ -51,7 +51,7 @@ class BatchFacts:
 
     now: datetime
     programs: dict[str, Program]
-    keyring: Keyring
+    hashes: dict[int, tuple[str, ...]]
     suppressed: set[str]
     trial_hashes: frozenset[str] | None
     blocked: str | None
@@ -98,7 +98,7 @@ class BatchFacts:
     def _standing(self, person: Participant) -> Standing:
         if person.phone_hash is None or person.phone is None:
             return Standing.UNKNOWN
-        if self.suppressed.intersection(self.keyring.hash_all(person.phone)):
+        if self.suppressed.intersection(self.hashes[person.id]):
             return Standing.OPTED_OUT
         return _STANDINGS[ParticipantStatus(person.status)]
 
@@ -130,17 +130,12 @@ def load_facts(
     now: datetime,
 ) -> BatchFacts:
     """Read what the batch's decisions depend on, in a handful of queries whatever its size."""
-    hashes = [
-        value
-        for person in people.values()
-        if person.phone
-        for value in context.keyring.hash_all(person.phone)
-    ]
+    hashes = {person.id: context.keyring.hash_all(person.phone) for person in people.values() if person.phone}
     return BatchFacts(
         now=now,
         programs=list_programs(session),
-        keyring=context.keyring,
-        suppressed=list_suppressed_hashes(session, hashes),
+        hashes=hashes,
+        suppressed=list_suppressed_hashes(session, [one for many in hashes.values() for one in many]),
         trial_hashes=list_staff_hashes(session) if is_trial(context, session) else None,
         blocked=find_block(context, session, now),
         capped=_capped_days(session, people, messages, now),
@@ -158,7 +153,7 @@ def _capped_days(
     if not asked:
         return {}
     query = select(Message.participant_id, Message.accepted_at, Message.send_after).where(
-        Message.participant_id.in_([owner for owner in asked if owner is not None]),
+        is_one_of(session, Message.participant_id, [owner for owner in asked if owner is not None]),
         Message.local_on >= (now - timedelta(days=10)).date(),
         Message.kind.in_(capped_kinds),
         Message.state.in_(ON_ITS_WAY),
@@ -176,7 +171,7 @@ def _capped_days(
 def _list_unwelcomed(session: Session, people: dict[int, Participant]) -> set[int]:
     """Whose disclosure is still to go, or may not have gone: the newest one, as consent may be given anew."""
     query = select(Message.participant_id, Message.state).where(
-        Message.participant_id.in_(people), Message.text_id == WRITTEN_WELCOME
+        is_one_of(session, Message.participant_id, people), Message.text_id == WRITTEN_WELCOME
     )
     newest = {row.participant_id: row.state for row in session.execute(query.order_by(Message.id))}
     return {owner for owner, state in newest.items() if owner is not None and state in _NOT_SURELY_GONE}
@@ -184,6 +179,6 @@ def _list_unwelcomed(session: Session, people: dict[int, Participant]) -> set[in
 
 def _open_questions(session: Session, people: dict[int, Participant]) -> dict[int, datetime]:
     query = select(Conversation.participant_id, Conversation.expires_at).where(
-        Conversation.participant_id.in_(people), Conversation.closed_at.is_(None)
+        is_one_of(session, Conversation.participant_id, people), Conversation.closed_at.is_(None)
     )
     return {row.participant_id: row.expires_at for row in session.execute(query)}

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState
 from service.domain.provider_answers import AnswerClass
 from service.domain.retry import next_try_at
 from service.gateways.sms.protocol import Accepted, Rejected, SendOutcome
+from service.store.database import DATABASE_AWAY
 from service.store.inbound import TaskKind, add_task
 from service.store.messages import Attempt, Message
+from service.store.outbox import Arrival, arrive
+from service.store.pacing import end_backoff
 from service.store.participants import get_participant
 from service.usecases.context import Context
-from service.usecases.sending.consequences import close_question_of, record_provider_opt_out, stop_sender
+from service.usecases.sending.consequences import (
+    close_question_of,
+    heed_limits,
+    record_provider_opt_out,
+    stop_sender,
+)
 from service.usecases.sending.steps import Step, take_step
 
 LOOK_UP_AFTER = timedelta(minutes=15)
+INSIST_SECONDS = 45.0
+"""How long to go on trying to write an answer down. Past the lease the text is `unknown` and looked up."""
+
+T = TypeVar("T")
 
 
 class SentText(Protocol):
@@ -45,6 +60,57 @@ class _Case:
     attempt_id: int
     outcome: Rejected
     now: datetime
+
+
+def record_outcomes(
+    context: Context, results: Sequence[tuple[SentText, SendOutcome]], now: datetime
+) -> list[str]:
+    """Write down what the provider said about several tries; returns the state each text is left in.
+
+    Those it simply took are one transaction together, every other answer one of its own. A database that is
+    away is asked again for a while: what is lost here must be looked up at the provider. Raises what the
+    database raises when it stays away.
+    """
+    taken = [
+        Arrival(
+            text.message_id, text.attempt_id, text.claim_token, outcome.provider_message_id, outcome.segments
+        )
+        for text, outcome in results
+        if isinstance(outcome, Accepted)
+    ]
+    give_up_at = time.monotonic() + INSIST_SECONDS
+    settled = _insist(lambda: _record_taken(context, taken, now), give_up_at)
+    states: list[str] = [MessageState.ACCEPTED] * len(settled)
+    for text, outcome in results:
+        if text.message_id not in settled:
+            states.append(_insist(partial(record_outcome, context, text, outcome, now), give_up_at))
+    return states
+
+
+def _record_taken(context: Context, taken: Sequence[Arrival], now: datetime) -> set[int]:
+    if not taken:
+        return set()
+    try:
+        with context.database.begin() as session:
+            settled = arrive(session, taken, now)
+            if settled:
+                end_backoff(session)
+            return settled
+    except IntegrityError:
+        return set()  # one of them cannot be written: each is written by itself
+
+
+def _insist(write: Callable[[], T], give_up_at: float) -> T:
+    """Write it down, again and again while the database is away, but not longer than leases last."""
+    gap = 0.1
+    while True:
+        try:
+            return write()
+        except DATABASE_AWAY:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(gap)
+            gap = min(2 * gap, 2.0)
 
 
 def record_outcome(context: Context, text: SentText, outcome: SendOutcome, now: datetime) -> str:
@@ -71,7 +137,9 @@ def record_outcome(context: Context, text: SentText, outcome: SendOutcome, now: 
             )
             return MessageState.ACCEPTED
         if isinstance(outcome, Rejected):
-            return _reject(_Case(context, session, message, text.attempt_id, outcome, now))
+            state = _reject(_Case(context, session, message, text.attempt_id, outcome, now))
+            heed_limits(session, message, outcome.code, outcome.http_status, now)
+            return state
         detail = outcome.detail
         take_step(
             session,

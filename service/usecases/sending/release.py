@@ -8,20 +8,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, load_only
 
 from service.domain.delivery import MessageState
-from service.domain.phone import PhoneNumber
-from service.domain.release import Cancel, Expire, Hold, Release, decide_release
+from service.domain.pacing import CONSENT_HOLDS_FOR
+from service.domain.release import Cancel, Expire, Hold, Release, Verdict, decide_release
 from service.domain.segments import count_segments
 from service.gateways.sms.protocol import OutgoingSms
+from service.store.bulk import is_one_of
 from service.store.conversations import Conversation
 from service.store.database import DATABASE_AWAY, real_now
 from service.store.inbound import TaskKind, add_task
-from service.store.messages import Attempt, Message
+from service.store.messages import Message
+from service.store.outbox import Departure, depart, give_back
+from service.store.pacing import reserve_sending_times
 from service.store.participants import Participant
-from service.store.service_state import reserve_sending_time
 from service.usecases.context import Context, new_reference
 from service.usecases.sending.facts import BatchFacts, load_facts
 from service.usecases.sending.rendering import RenderedText, render_message
@@ -32,10 +34,6 @@ log = structlog.get_logger(__name__)
 SENDING_LEASE = timedelta(seconds=90)
 """Longer than the longest HTTP call with its time-outs; past it the text's fate is unknown."""
 
-SENDER = "default"
-
-STALE_AFTER_SECONDS = 2.0
-
 
 def elapsed_clock() -> float:
     """Seconds that go on while the process or the machine sleeps, where the system can tell."""
@@ -44,32 +42,56 @@ def elapsed_clock() -> float:
 
 @dataclass(frozen=True, slots=True)
 class ReadyText:
-    """A text committed as `sending`: only the HTTP call is missing."""
+    """A text committed as `sending`: only the HTTP call is missing.
+
+    `released_at` is by `elapsed_clock`, in seconds, when the locks under which consent was read were taken;
+    `start_after` how many seconds later the sender has time for it.
+    """
 
     message_id: int
     attempt_id: int
     claim_token: str
     sms: OutgoingSms
-    wait_seconds: float
+    start_after: float
     released_at: float
-    """By `elapsed_clock`, in seconds."""
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long the sender still has no time for it."""
+        return self.released_at + self.start_after - elapsed_clock()
 
     @property
     def is_stale(self) -> bool:
         """Whether so much time went by since consent was read that it must be read again."""
-        return elapsed_clock() - self.released_at > self.wait_seconds + STALE_AFTER_SECONDS
+        return elapsed_clock() - self.released_at > CONSENT_HOLDS_FOR.total_seconds()
 
 
 @dataclass(slots=True)
 class Released:
-    """What became of claimed texts: those that may leave, and the state each was left in."""
+    """What became of claimed texts: those that may leave, and the state each was left in.
+
+    `lacked_time`: some were given back because the sender is booked.
+    """
 
     ready: list[ReadyText] = field(default_factory=list)
     states: list[MessageState] = field(default_factory=list)
+    lacked_time: bool = False
 
     def extend(self, other: Released) -> None:
+        self.lacked_time |= other.lacked_time
         self.ready += other.ready
         self.states += other.states
+
+
+@dataclass(frozen=True, slots=True)
+class _Going:
+    """A text that may go, if the sender has time for it."""
+
+    message: Message
+    person: Participant | None
+    rendered: RenderedText
+    verdict: Release
+    segments: int
 
 
 def release_claimed(context: Context, claim_token: str, ids: Sequence[int], now: datetime) -> Released:
@@ -102,22 +124,20 @@ def _release(context: Context, claim_token: str, ids: Sequence[int], now: dateti
     released = Released()
     with context.database.begin() as session:
         people, messages = _lock(session, claim_token, ids)
+        released_at = elapsed_clock()
         facts = load_facts(context, session, people, messages, now)
-        for position, message in enumerate(messages):
-            if not _decide(context, session, message, people, facts, now, released):
-                _give_back(session, messages[position:])
-                break
+        going = []
+        for message in messages:
+            person = people.get(message.participant_id) if message.participant_id else None
+            one = _decide(context, session, message, person, facts, now)
+            if isinstance(one, _Going):
+                going.append(one)
+            else:
+                released.states.append(one)
+        released.ready = _let_go(context, session, going, released_at, now)
+        released.states += [MessageState.SENDING] * len(released.ready)
+        released.lacked_time = len(released.ready) < len(going)
     return released
-
-
-def _give_back(session: Session, messages: Sequence[Message]) -> None:
-    """Undo the claim of texts for which the sender has no time yet. Nothing happened, so no trail."""
-    session.execute(
-        update(Message)
-        .where(Message.id.in_([message.id for message in messages]))
-        .values(state=MessageState.PLANNED, claim_token=None, lease_until=None)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _set_aside(context: Context, claim_token: str, message_id: int, now: datetime) -> Released:
@@ -130,21 +150,40 @@ def _set_aside(context: Context, claim_token: str, message_id: int, now: datetim
     return released
 
 
+# Only what deciding and rendering look at: every encrypted column that is loaded is also opened.
+_OF_PEOPLE = load_only(
+    Participant.phone,
+    Participant.phone_hash,
+    Participant.status,
+    Participant.timezone,
+    Participant.zone_is_confirmed,
+    Participant.area_timezones,
+    Participant.language,
+    Participant.country,
+    Participant.wants_plain,
+    Participant.window_opens,
+    Participant.window_closes,
+    Participant.window_opens_sunday,
+    Participant.paused_until,
+)
+
+
 def _lock(
     session: Session, claim_token: str, ids: Sequence[int]
 ) -> tuple[dict[int, Participant], list[Message]]:
-    owners = session.scalars(select(Message.participant_id).where(Message.id.in_(ids)).distinct())
+    owners = select(Message.participant_id).where(is_one_of(session, Message.id, ids))
     people = session.scalars(
         select(Participant)
-        .where(Participant.id.in_([owner for owner in owners if owner is not None]))
+        .where(Participant.id.in_(owners))
         .order_by(Participant.id)
         .with_for_update(key_share=True)
+        .options(_OF_PEOPLE)
     )
     by_id = {person.id: person for person in people}
     messages = session.scalars(
         select(Message)
         .where(
-            Message.id.in_(ids),
+            is_one_of(session, Message.id, ids),
             Message.claim_token == claim_token,
             Message.state == MessageState.CLAIMED,
         )
@@ -159,34 +198,30 @@ def _decide(
     context: Context,
     session: Session,
     message: Message,
-    people: dict[int, Participant],
+    person: Participant | None,
     facts: BatchFacts,
     now: datetime,
-    released: Released,
-) -> bool:
-    """Decide one text; False when it may go but the sender has no time for it yet."""
-    person = people.get(message.participant_id) if message.participant_id else None
+) -> _Going | MessageState:
+    """Decide one text: it may go, or it takes its other step at once and the state it is left in is told."""
     rendered = render_message(context, session, message, person, facts.programs, now)
     verdict = decide_release(facts.of(message, person, rendered), now)
     if isinstance(verdict, Release) and isinstance(rendered, RenderedText):
-        ready = _let_go(context, session, message, person, rendered, verdict, now)
-        if ready is None:
-            return False
         facts.count_released(message, now)
-        released.ready.append(ready)
-        released.states.append(MessageState.SENDING)
-        return True
+        return _Going(message, person, rendered, verdict, count_segments(rendered.body).segments)
+    return _keep(session, message, verdict, now)
+
+
+def _keep(session: Session, message: Message, verdict: Verdict, now: datetime) -> MessageState:
     after, until = _aftermath(verdict)
     reason = "render_fault" if isinstance(verdict, Release) else verdict.reason
     if isinstance(verdict, Release):
         add_task(session, TaskKind.FAILED_TEXT, reason, now, message_id=message.id)
     changes = {"due_at": until} if until else None
     take_step(session, Step(message.id, MessageState.CLAIMED, after, reason, changes=changes), now)
-    released.states.append(after)
-    return True
+    return after
 
 
-def _aftermath(verdict: Release | Hold | Cancel | Expire) -> tuple[MessageState, datetime | None]:
+def _aftermath(verdict: Verdict) -> tuple[MessageState, datetime | None]:
     if isinstance(verdict, Hold):
         return MessageState.HELD, verdict.until
     if isinstance(verdict, Cancel):
@@ -197,48 +232,49 @@ def _aftermath(verdict: Release | Hold | Cancel | Expire) -> tuple[MessageState,
 
 
 def _let_go(
-    context: Context,
-    session: Session,
-    message: Message,
-    person: Participant | None,
-    rendered: RenderedText,
-    verdict: Release,
-    now: datetime,
-) -> ReadyText | None:
-    segments = count_segments(rendered.body).segments
+    context: Context, session: Session, going: list[_Going], released_at: float, now: datetime
+) -> list[ReadyText]:
+    """Commit as `sending` the texts for which the sender has time; give the others back."""
+    if not going:
+        return []
     real = real_now(session)
+    since_locked = elapsed_clock() - released_at
     rate = context.settings.segments_per_second
-    start = real if rate is None else reserve_sending_time(session, SENDER, segments, rate, real)
-    if start is None:
-        return None
-    reference = new_reference()
-    number = message.tries + 1
-    changes = {
-        "body": rendered.body,
-        "recipient": rendered.recipient.e164,
-        "text_id": rendered.text_id,
-        "text_version": rendered.text_version,
-        "segments": segments,
-        "tries": number,
-        "lease_until": start + SENDING_LEASE,
-    }
-    take_step(session, Step(message.id, MessageState.CLAIMED, MessageState.SENDING, changes=changes), now)
-    attempt_id = session.execute(
-        insert(Attempt)
-        .values(message_id=message.id, number=number, channel="api", reference=reference, started_at=now)
-        .returning(Attempt.id)
-    ).scalar_one()
-    if rendered.opens_check_in is not None and person is not None:
-        _open_conversation(session, message, person, rendered, now)
-    sms = OutgoingSms(
-        to=PhoneNumber(rendered.recipient.e164),
-        body=rendered.body,
-        reference=reference,
-        status_callback=context.status_callback(reference),
-        validity_seconds=verdict.validity_seconds,
-    )
-    wait = (start - real).total_seconds()
-    return ReadyText(message.id, attempt_id, message.claim_token or "", sms, wait, elapsed_clock())
+    starts = [real] * len(going)
+    if rate is not None:
+        starts = reserve_sending_times(session, [one.segments for one in going], rate, real)
+    if len(starts) < len(going):
+        give_back(session, [one.message.id for one in going[len(starts) :]])
+    departures = [
+        Departure(
+            message_id=one.message.id,
+            body=one.rendered.body,
+            text_id=one.rendered.text_id,
+            text_version=one.rendered.text_version,
+            segments=one.segments,
+            number=one.message.tries + 1,
+            reference=new_reference(),
+            lease_until=start + SENDING_LEASE,
+        )
+        for one, start in zip(going, starts, strict=False)
+    ]
+    attempts = depart(session, departures, now)
+    ready = []
+    for one, departure, start in zip(going, departures, starts, strict=False):
+        if one.rendered.opens_check_in is not None and one.person is not None:
+            _open_conversation(session, one.message, one.person, one.rendered, now)
+        sms = OutgoingSms(
+            to=one.rendered.recipient,
+            body=departure.body,
+            reference=departure.reference,
+            status_callback=context.status_callback(departure.reference),
+            validity_seconds=one.verdict.validity_seconds,
+        )
+        start_after = since_locked + (start - real).total_seconds()
+        claim_token = one.message.claim_token or ""
+        attempt_id = attempts[departure.message_id]
+        ready.append(ReadyText(departure.message_id, attempt_id, claim_token, sms, start_after, released_at))
+    return ready
 
 
 def _open_conversation(
