@@ -81,18 +81,26 @@ class OwnServer:
         """`immediate` is a crash: nobody is told, and what was not committed is gone."""
         self._run(*self._control, "-w", "-m", mode, "stop")
 
+    @property
+    def is_up(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((str(self.url.host), int(self.url.port or 0))) == 0
+
     def restart(self, mode: str = "immediate") -> None:
         self.stop(mode)
         self.start()
 
 
 @contextlib.contextmanager
-def open_own_postgres() -> Iterator[OwnServer]:
-    """A server of one's own, whatever TEST_DATABASE_URL says. Raises NoPostgresError."""
+def open_own_postgres(host: str = "127.0.0.1", network: str | None = None) -> Iterator[OwnServer]:
+    """A server of one's own that keeps what it committed when it crashes, whatever TEST_DATABASE_URL says.
+
+    It listens on `host`, for all of `network` (such as 10.0.0.0/24) if given. Raises NoPostgresError.
+    """
     binaries = _find_binaries()
     if binaries is None:
         raise NoPostgresError("no installed server, no packaged server")
-    with _started(binaries) as server:
+    with _started(binaries, is_durable=True, host=host, network=network) as server:
         yield server
 
 
@@ -111,7 +119,9 @@ def _find_binaries() -> Path | None:
 
 
 @contextlib.contextmanager
-def _started(binaries: Path) -> Iterator[OwnServer]:
+def _started(
+    binaries: Path, *, is_durable: bool = False, host: str = "127.0.0.1", network: str | None = None
+) -> Iterator[OwnServer]:
     folder = Path(tempfile.mkdtemp(prefix="aftercare-pg-"))
     user = _unprivileged_user()
     if user:
@@ -133,13 +143,15 @@ def _started(binaries: Path) -> Iterator[OwnServer]:
 
     try:
         run(str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8")
+        if network:
+            with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
+                rules.write(f"host all all {network} trust\n")
         options = (
-            f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off -c full_page_writes=off "
-            "-c synchronous_commit=off -c max_connections=200 -c shared_buffers=64MB -c timezone=UTC"
+            f"-c listen_addresses={host} -p {port} -k {folder} -c fsync=off -c full_page_writes=off "
+            f"-c synchronous_commit={'on' if is_durable else 'off'} -c max_connections=200 "
+            "-c shared_buffers=64MB -c timezone=UTC"
         )
-        url = URL.create(
-            "postgresql+psycopg", username="postgres", host="127.0.0.1", port=port, database="postgres"
-        )
+        url = URL.create("postgresql+psycopg", username="postgres", host=host, port=port, database="postgres")
         start = "-w", "-l", str(folder / "log"), "-o", options, "start"
         server = OwnServer(url, run, (str(binaries / "pg_ctl"), "-D", str(data)), start)
         server.start()
