@@ -61,7 +61,13 @@ class Tick:
 class Worker:
     """The ticking process. `stop` lets the round under way finish."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        plan_every: float = PLAN_EVERY_SECONDS,
+        deliver_every: float = DELIVER_EVERY_SECONDS,
+    ) -> None:
         self._runtime = runtime
         self._stopping = threading.Event()
         self._hurrying = threading.Event()
@@ -71,8 +77,8 @@ class Worker:
         logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         ticks = (
             Tick("recover", self._recover, RECOVER_EVERY_SECONDS),
-            Tick("plan", self._plan, PLAN_EVERY_SECONDS),
-            Tick("deliver", self._deliver, DELIVER_EVERY_SECONDS),
+            Tick("plan", self._plan, plan_every),
+            Tick("deliver", self._deliver, deliver_every),
         )
         self._ticks = {tick.name: tick for tick in ticks}
         for tick in ticks:

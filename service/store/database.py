@@ -171,7 +171,7 @@ class Database:
         assert self._at_once is not None, "SQLite tells nobody"
         with self._at_once.connect() as connection:
             connection.detach()
-            driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+            driver: Any = connection.connection.dbapi_connection
             yield driver
 
     def expect_answers_within(self, seconds: float) -> None:

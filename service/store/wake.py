@@ -44,7 +44,12 @@ def wake_workers(session: Session) -> None:
     session.info[_TOLD] = True
 
 
-def listen_for_work(database: Database, wake: Callable[[], None], stopping: threading.Event) -> None:
+def listen_for_work(
+    database: Database,
+    wake: Callable[[], None],
+    stopping: threading.Event,
+    ask_after: float = ASK_AFTER_SECONDS,
+) -> None:
     """Call `wake` whenever a transaction told workers, until `stopping` is set. PostgreSQL only.
 
     Holds one connection of its own, opens a new one for as long as it takes when the database goes away, and
@@ -58,14 +63,19 @@ def listen_for_work(database: Database, wake: Callable[[], None], stopping: thre
                 connection.execute(f"LISTEN {CHANNEL}")
                 pause = _FIRST_PAUSE_SECONDS
                 wake()
-                _listen(connection, wake, stopping)
+                _listen(connection, wake, stopping, ask_after)
         except (*DATABASE_AWAY, psycopg.Error):
             # The ticks meet the same fault and tell of it, once.
             stopping.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
 
-def _listen(connection: psycopg.Connection[Any], wake: Callable[[], None], stopping: threading.Event) -> None:
+def _listen(
+    connection: psycopg.Connection[Any],
+    wake: Callable[[], None],
+    stopping: threading.Event,
+    ask_after: float,
+) -> None:
     heard_at = time.monotonic()
     while not stopping.is_set():
         if _has_heard(connection, _LOOK_UP_SECONDS):
@@ -73,7 +83,7 @@ def _listen(connection: psycopg.Connection[Any], wake: Callable[[], None], stopp
             stopping.wait(LEAST_GAP_SECONDS)
             if _has_heard(connection, 0.0):  # all that was told meanwhile, as one
                 wake()
-        elif time.monotonic() - heard_at > ASK_AFTER_SECONDS:
+        elif time.monotonic() - heard_at > ask_after:
             connection.execute("SELECT 1")
         else:
             continue

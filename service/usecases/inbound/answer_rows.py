@@ -13,6 +13,7 @@ from service.domain.template import render
 from service.domain.twiml import TwimlText, build_twiml
 from service.store.answers import RidingAnswer, name_answer
 from service.store.messages import Message
+from service.store.wake import wake_workers
 from service.usecases.context import Context, new_reference
 from service.usecases.inbound.reply import Incoming, Reader, Reply
 
@@ -56,6 +57,7 @@ def plan_answer(incoming: Incoming, reply: Reply) -> None:
             fields=reply.fields or None,
         )
     )
+    wake_workers(incoming.session)
 
 
 def _columns(reader: Reader, reply: Reply, version: int, now: datetime) -> dict[str, object]:

@@ -21,6 +21,7 @@ from service.store.inbound import InboundMessage, TaskKind, add_task, has_open_t
 from service.store.messages import Attempt, Message
 from service.store.participants import Participant
 from service.store.service_state import count_recent, record_use
+from service.store.wake import wake_workers
 from service.usecases.people.wording import OPT_IN_REQUEST
 
 REQUEST_USEFUL_FOR = timedelta(hours=48)
@@ -97,6 +98,7 @@ def plan_request(session: Session, participant: Participant, program_id: str, no
     added = insert(Message).values(**row).on_conflict_do_nothing().returning(Message.id)
     if session.execute(added).first() is None:
         return False
+    wake_workers(session)
     record_use(session, LINE_REQUESTS, now)
     return True
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from service.domain.consent import ConsentFacts, Standing
 from service.domain.delivery import STOPPABLE, MessageState
@@ -33,6 +33,7 @@ from service.store.participants import (
     list_open_enrollments,
 )
 from service.store.service_state import list_missing_key_ids, record_key_use
+from service.store.wake import wake_workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +227,13 @@ def confirm_consent(
 
 
 def plan_from(participant: Participant, now: datetime) -> None:
-    """Have the planner look at this person's current day again."""
+    """Have the planner look at this person's current day again, as soon as this is committed."""
     today = local_date(now, ZoneInfo(participant.timezone))
     if participant.planned_through is None or participant.planned_through < today:
         participant.planned_through = today - timedelta(days=1)
     participant.next_plan_at = now
+    if session := object_session(participant):
+        wake_workers(session)
 
 
 def _wording_last_shown(session: Session, participant_id: int) -> Wording | None:

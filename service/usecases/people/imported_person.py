@@ -31,6 +31,7 @@ from service.store.participants import (
     find_participant,
     list_open_enrollments,
 )
+from service.store.wake import wake_workers
 from service.usecases.context import Context
 from service.usecases.people.consent_changes import (
     Evidence,
@@ -254,3 +255,4 @@ def _plan_text(
         )
     )
     session.flush()
+    wake_workers(session)
