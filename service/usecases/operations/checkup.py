@@ -1,120 +1,261 @@
-"""What `aftercare doctor` looks at."""
+"""What `aftercare doctor` looks at on our own side; `checkup_provider.py` asks the provider."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from service.config import TransportName
-from service.domain.delivery import WAITING
 from service.domain.hotlines import stale_lines
-from service.store.database import real_now
-from service.store.messages import Message
+from service.domain.kinds import Lane
+from service.logs import describe_fault
+from service.store.database import DatabaseBusyError, real_now
+from service.store.figures import (
+    MOST_WAITING,
+    count_held,
+    count_lost_leases,
+    count_unreadable,
+    find_open_tasks,
+    find_unknown,
+    list_due_by_lane,
+    time_limit,
+)
+from service.store.inbound import TaskKind
+from service.store.pacing import SENDER, Sender
 from service.store.schema import find_pending_migration
-from service.store.service_state import ServiceSetting, list_missing_key_ids
+from service.store.service_state import ServiceSetting, find_setting, list_missing_key_ids
 from service.usecases.context import Context
+from service.usecases.operations.checkup_provider import AccountReader, list_provider_findings
+from service.usecases.operations.findings import Finding, error, ok, warning
 from service.usecases.operations.live_mode import find_block, list_checks
+from service.usecases.operations.reason_words import explain
 
 TICK_OLD_AFTER = timedelta(minutes=2)
+OVERDUE_AFTER = timedelta(minutes=10)
+UNKNOWN_OLD_AFTER = timedelta(hours=1)
+LEASE_LOST_AFTER = timedelta(minutes=5)
 HOTLINE_WARN_AFTER_DAYS = 90
 CLOCK_SKEW = timedelta(seconds=30)
+LOOK_SECONDS = 10.0
+LITTLE_SPACE = 1024**3
+NO_SPACE = 100 * 1024**2
+_SYNCHRONOUS_FULL = 2
+_LANES = {Lane.ANSWER: "answers", Lane.TIMED: "reminders", Lane.REST: "the rest"}
+
+Look = Callable[[Context, Session, datetime], Finding]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the check-up: `ok`, `warning` or `error`."""
+def list_findings(
+    context: Context,
+    now: datetime,
+    *,
+    machine_now: datetime | None = None,
+    readers: Sequence[AccountReader] = (),
+) -> list[Finding]:
+    """Look at everything the service needs. Changes nothing; raises nothing.
 
-    check: str
-    level: str
-    message: str
-
-
-def list_findings(context: Context, now: datetime) -> list[Finding]:
-    """Look at everything the service needs. Changes nothing; raises nothing."""
+    `now` is the service's clock and `machine_now` this machine's, read at the same moment. `readers` read the
+    account at the provider, one a token, the first the one that calls are made with; none in the simulator.
+    """
     database = _database(context)
     findings = [database]
     if database.level == "ok":
-        findings += [_keys(context), _clock(context, now), _tick(context, now), _overdue(context, now)]
-        findings.append(_block(context, now))
-    findings += [_hotlines(context, now), _provider(context)]
+        findings += [_look(context, now, check, look) for check, look in _LOOKS.items()]
+        findings.append(_look(context, now, "clock", partial(_clock, machine_now)))
+    if context.database.is_sqlite:
+        findings.append(_disk(context))
+    findings.append(_hotlines(context, now))
+    findings.append(_provider(context))
+    if readers:
+        findings += list_provider_findings(context.settings, readers, now)
     findings += [
-        Finding(f"go-live {check.name}", "warning", check.problem)
+        warning(f"go-live {check.name}", check.problem)
         for check in list_checks(context, now)
         if check.problem
     ]
     return findings
 
 
+def _look(context: Context, now: datetime, check: str, look: Look) -> Finding:
+    try:
+        with context.database.read() as session, time_limit(session, LOOK_SECONDS):
+            return look(context, session, now)
+    except Exception as fault:  # a message may quote what is stored
+        return warning(check, f"could not be checked ({describe_fault(fault)['fault']})")
+
+
 def _database(context: Context) -> Finding:
     try:
         pending = find_pending_migration(context.database)
-    except SQLAlchemyError as error:
-        return Finding("database", "error", f"cannot be reached ({type(error).__name__}); check DATABASE_URL")
+    except (SQLAlchemyError, DatabaseBusyError) as fault:
+        return error("database", f"cannot be reached ({type(fault).__name__}); check DATABASE_URL")
     if pending:
-        return Finding("database", "error", f"migration {pending} is pending; run `aftercare db upgrade`")
-    return Finding("database", "ok", "reachable and migrated")
+        return error("database", f"migration {pending} is pending; run `aftercare db upgrade`")
+    return ok("database", "reachable and migrated")
 
 
-def _keys(context: Context) -> Finding:
-    with context.database.read() as session:
-        missing = list_missing_key_ids(session, context.keyring.lookup_key_ids)
+def _keys(context: Context, session: Session, _now: datetime) -> Finding:
+    missing = list_missing_key_ids(session, context.keyring.lookup_key_ids)
     if missing:
-        return Finding(
-            "keys", "error", f"LOOKUP_KEYS lacks {len(missing)} key(s) that rows depend on; put them back"
-        )
-    return Finding("keys", "ok", "every look-up key in use is configured")
+        return error("keys", f"LOOKUP_KEYS lacks {len(missing)} key(s) that rows depend on; put them back")
+    unreadable, tried = count_unreadable(session, context.keyring)
+    if unreadable:
+        what = f"ENCRYPTION_KEYS opens {tried - unreadable} of {tried} stored values tried"
+        return error("keys", f"{what}; put the missing key back")
+    return ok("keys", f"every look-up key in use is configured; {tried} stored values tried all open")
 
 
-def _clock(context: Context, now: datetime) -> Finding:
-    if context.settings.transport is TransportName.SIMULATOR:
-        return Finding("clock", "ok", "simulated")
-    with context.database.read() as session:
-        skew = abs(real_now(session) - now)
-    if skew > CLOCK_SKEW:
-        return Finding("clock", "error", f"differs from the database's by {skew.total_seconds():.0f} s")
-    return Finding("clock", "ok", "agrees with the database's")
-
-
-def _tick(context: Context, now: datetime) -> Finding:
-    with context.database.read() as session:
-        query = select(ServiceSetting.changed_at).where(ServiceSetting.name == "last_tick")
-        last = session.scalars(query).first()
+def _worker(_context: Context, session: Session, now: datetime) -> Finding:
+    last = session.scalars(
+        select(ServiceSetting.changed_at).where(ServiceSetting.name == "last_tick")
+    ).first()
     if last is None:
-        return Finding("worker", "warning", "has never run; start `aftercare worker`")
+        return warning("worker", "has never run; start `aftercare worker`")
     if now - last > TICK_OLD_AFTER:
-        return Finding("worker", "warning", f"last seen {last:%Y-%m-%d %H:%M} UTC; start `aftercare worker`")
-    return Finding("worker", "ok", "seen in the last two minutes")
+        return warning("worker", f"last seen {_at(last)}; start `aftercare worker`")
+    return ok("worker", "seen in the last two minutes")
 
 
-def _overdue(context: Context, now: datetime) -> Finding:
-    with context.database.read() as session:
-        query = select(func.min(Message.due_at)).where(Message.state.in_(WAITING))
-        oldest: datetime | None = session.execute(query).scalar()
-    if oldest is not None and now - oldest > timedelta(minutes=10):
-        return Finding("due texts", "warning", f"oldest has been due since {oldest:%Y-%m-%d %H:%M} UTC")
-    return Finding("due texts", "ok", "none overdue")
+def _due(_context: Context, session: Session, now: datetime) -> Finding:
+    lanes = list_due_by_lane(session, now)
+    oldest = [(backlog.oldest_at, lane) for lane, backlog in lanes.items() if backlog.oldest_at]
+    if not oldest or now - min(oldest)[0] <= OVERDUE_AFTER:
+        return ok("due texts", "none overdue")
+    at, lane = min(oldest)
+    count = sum(backlog.count for backlog in lanes.values())
+    more = f"{count}{' or more' if count >= MOST_WAITING else ''} due"
+    what = f"oldest has been due since {_at(at)} ({_LANES[lane]}), {more}"
+    return warning("due texts", f"{what}; is a worker running, and is sending stopped or slow?")
 
 
-def _block(context: Context, now: datetime) -> Finding:
-    with context.database.read() as session:
-        block = find_block(context, session, now)
+def _leases(_context: Context, session: Session, _now: datetime) -> Finding:
+    lost = count_lost_leases(session, real_now(session) - LEASE_LOST_AFTER)
+    if lost:
+        what = f"{lost} text(s) that a worker took and nobody took back; start `aftercare worker`"
+        return warning("texts under way", what)
+    return ok("texts under way", "none is left behind")
+
+
+def _unknown(_context: Context, session: Session, now: datetime) -> Finding:
+    unknown = find_unknown(session)
+    unresolved = find_open_tasks(session, TaskKind.UNRESOLVED_TEXT)
+    said = []
+    if unknown.oldest_at is not None and now - unknown.oldest_at > UNKNOWN_OLD_AFTER:
+        said.append(f"{unknown.count} of unknown fate, the oldest tried {_at(unknown.oldest_at)}")
+    if unresolved.oldest_at is not None:
+        since = _at(unresolved.oldest_at)
+        said.append(f"{unresolved.count} unresolved, the oldest since {since}: see `aftercare tasks list`")
+    if said:
+        return warning("unclear texts", "; ".join(said))
+    return ok("unclear texts", f"{unknown.count} being looked up, none unresolved")
+
+
+def _held(_context: Context, session: Session, now: datetime) -> Finding:
+    held = count_held(session, now)
+    if not held:
+        return ok("held texts", "none")
+    most_first = sorted(held.items(), key=lambda one: (-one[1], one[0]))
+    said = ", ".join(f"{count} {reason}" for reason, count in most_first)
+    return ok("held texts", f"{said}; `aftercare why MESSAGE_ID` explains one")
+
+
+def _sending(context: Context, session: Session, now: datetime) -> Finding:
+    block = find_block(context, session, now)
     if block:
-        return Finding("sending", "error", f"unprompted texts are stopped: {block}")
-    return Finding("sending", "ok", "not stopped")
+        why = explain("held", block)
+        code = (find_setting(session, "sending_stopped") or {}).get("code")
+        told = f" (provider's code {code})" if block == "sending_stopped" and code else ""
+        then = "; repair it, then `aftercare live on`" if block == "sending_stopped" else ""
+        return error("sending", f"unprompted texts are stopped: {block}{told}: {why}{then}")
+    return ok("sending", "not stopped")
+
+
+def _sender(_context: Context, session: Session, _now: datetime) -> Finding:
+    row = session.execute(
+        select(Sender.next_at, Sender.backoff_step, Sender.blocked_until, Sender.blocked_reason).where(
+            Sender.name == SENDER
+        )
+    ).first()
+    now = real_now(session)
+    if row and row.blocked_until and row.blocked_until > now:
+        what = f"nothing unprompted leaves until {_at(row.blocked_until)} ({row.blocked_reason})"
+        return warning("sender", f"{what}; it goes on by itself")
+    if row and row.backoff_step:
+        what = f"told to slow down {row.backoff_step} time(s) in a row; lower SENDER_SEGMENTS_PER_SECOND"
+        return warning("sender", what)
+    return ok("sender", "neither blocked nor told to slow down")
+
+
+_LOOKS: dict[str, Look] = {
+    "keys": _keys,
+    "worker": _worker,
+    "due texts": _due,
+    "texts under way": _leases,
+    "unclear texts": _unknown,
+    "held texts": _held,
+    "sending": _sending,
+    "sender": _sender,
+}
+
+
+def _clock(machine_now: datetime | None, context: Context, session: Session, _now: datetime) -> Finding:
+    if context.settings.transport is TransportName.SIMULATOR or machine_now is None:
+        return ok("clock", "simulated")
+    skew = abs(real_now(session) - machine_now)
+    if skew > CLOCK_SKEW:
+        what = f"this machine's differs from the database's by {skew.total_seconds():.0f} s"
+        return error("clock", f"{what}; set it (NTP): texts go by the database's")
+    return ok("clock", "agrees with the database's")
+
+
+def _disk(context: Context) -> Finding:
+    path = context.database.engine.url.database
+    if not path or path == ":memory:":
+        return ok("database file", "in memory: everything is lost when the process ends")
+    try:
+        free = shutil.disk_usage(Path(path).resolve().parent).free
+        with context.database.read() as session:
+            journal = session.execute(text("PRAGMA journal_mode")).scalar_one()
+            synchronous = session.execute(text("PRAGMA synchronous")).scalar_one()
+    except (OSError, SQLAlchemyError, DatabaseBusyError) as fault:
+        return warning("database file", f"could not be checked ({type(fault).__name__})")
+    space = f"{free / 1024**3:.1f} GB free"
+    if free < NO_SPACE:
+        return error("database file", f"{space}: texts that come in can soon not be stored; make room")
+    if journal != "wal" or synchronous < _SYNCHRONOUS_FULL:
+        what = (
+            f"journal mode {journal}, synchronous {synchronous}: put it on a local disk (it needs wal and 2)"
+        )
+        return warning("database file", what)
+    if free < LITTLE_SPACE:
+        return warning("database file", f"{space}; make room")
+    return ok("database file", f"journal mode wal, synchronous, {space}; all processes on this one machine")
 
 
 def _hotlines(context: Context, now: datetime) -> Finding:
     stale = stale_lines(context.catalog.hotlines, now.date(), HOTLINE_WARN_AFTER_DAYS)
     if stale:
-        return Finding("hotlines", "warning", f"{len(stale)} not verified for {HOTLINE_WARN_AFTER_DAYS} days")
-    return Finding("hotlines", "ok", "all verified lately")
+        names = ", ".join(f"{line.name} ({line.country})" for line in stale)
+        what = f"not verified for {HOTLINE_WARN_AFTER_DAYS} days: {names}"
+        return warning("hotlines", f"{what}; call each and set last_verified in messages/hotlines.yaml")
+    return ok("hotlines", "all verified lately")
 
 
 def _provider(context: Context) -> Finding:
     settings = context.settings
     if settings.transport is TransportName.SIMULATOR:
-        return Finding("provider", "ok", "simulator: nobody real is texted")
-    return Finding("provider", "ok", f"account set, opt-out mode {settings.optout_mode}")
+        return ok("provider", "simulator: nobody real is texted")
+    tokens = len(settings.auth_tokens)
+    more = f", {tokens} tokens of which the first is used for calls" if tokens > 1 else ""
+    return ok("provider", f"account set, opt-out mode {settings.optout_mode}{more}")
+
+
+def _at(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
