@@ -65,7 +65,7 @@ def add_people(context: Context, people: int) -> None:
     keyring = context.keyring
     numbers = [f"+1999{1_000_000 + n}" for n in range(people)]
     rows = [
-        {"sealed": keyring.encrypt(number), "hash": found.value, "key": found.key_id}
+        {"sealed": keyring.encrypt(number), "hash": found.value, "key": found.key_id, "now": NOW}
         for number in numbers
         for found in [keyring.hash_newest(number)]
     ]
@@ -74,7 +74,7 @@ def add_people(context: Context, people: int) -> None:
             sa.text(
                 "INSERT INTO participants (phone, phone_hash, phone_key_id, status, timezone,"
                 " zone_is_confirmed, area_timezones, language, country, wants_plain, created_at)"
-                " VALUES (:sealed, :hash, :key, 'active', 'UTC', true, '', 'en', 'US', false, now())"
+                " VALUES (:sealed, :hash, :key, 'active', 'UTC', true, '', 'en', 'US', false, :now)"
             ),
             rows,
         )

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import CTE, Float, bindparam, func, insert, select, text, update
@@ -189,24 +190,22 @@ _ARRIVE = text(
         SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r (
             message_id bigint, attempt_id bigint, claim_token varchar, provider_message_id varchar,
             segments smallint)
-    ), mine AS (
-        SELECT m.id, taken.* FROM messages AS m JOIN taken ON taken.message_id = m.id
-        WHERE m.state = 'sending' AND m.claim_token = taken.claim_token
-        ORDER BY m.id FOR UPDATE OF m
     ), moved AS (
         UPDATE messages AS m
         SET state = 'accepted', reason = NULL, accepted_at = :now, claim_token = NULL, lease_until = NULL,
-            segments = COALESCE(mine.segments, m.segments)
-        FROM mine WHERE m.id = mine.id
+            segments = COALESCE(taken.segments, m.segments)
+        FROM taken
+        WHERE m.id = taken.message_id AND m.state = 'sending' AND m.claim_token = taken.claim_token
+        RETURNING m.id, taken.attempt_id, taken.provider_message_id
     ), tried AS (
         UPDATE attempts AS a
-        SET outcome = 'accepted', finished_at = :now, provider_message_id = mine.provider_message_id
-        FROM mine WHERE a.id = mine.attempt_id
+        SET outcome = 'accepted', finished_at = :now, provider_message_id = moved.provider_message_id
+        FROM moved WHERE a.id = moved.attempt_id
     ), told AS (
         INSERT INTO message_events (message_id, at, from_state, to_state)
-        SELECT id, :now, 'sending', 'accepted' FROM mine
+        SELECT id, :now, 'sending', 'accepted' FROM moved
     )
-    SELECT id FROM mine
+    SELECT id FROM moved
     """
 )
 
@@ -227,7 +226,7 @@ def arrive(session: Session, arrivals: Sequence[Arrival], now: datetime) -> set[
                 "provider_message_id": one.provider_message_id,
                 "segments": one.segments,
             }
-            for one in arrivals
+            for one in sorted(arrivals, key=attrgetter("message_id"))
         ]
         found = session.connection().execute(_ARRIVE, {"rows": json.dumps(rows), "now": now})
         return {row.id for row in found}

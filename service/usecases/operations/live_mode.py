@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from service.config import DEMO_ORG_NAME, TransportName
 from service.domain.answering import OptOutMode
 from service.domain.hotlines import stale_lines
+from service.store.pacing import find_sender_block
 from service.store.service_state import find_setting, list_missing_key_ids, set_setting
 from service.store.staff import AuditEvent
 from service.usecases.context import Context
@@ -104,13 +105,16 @@ def read_live(context: Context, now: datetime) -> dict[str, Any]:
 def find_block(context: Context, session: Session, now: datetime) -> str | None:
     """Why unprompted texts are stopped for everybody, or None.
 
-    A missing look-up key stops them in every mode: with it, opt-outs would be forgotten. The lapses of the
+    A missing look-up key stops them in every mode: with it, opt-outs would be forgotten. So does an account
+    whose day is full at the provider, until it is tried again within the hour. The lapses of the
     go-live list stop them in live mode, unless they were skipped knowingly.
     """
     if list_missing_key_ids(session, context.keyring.lookup_key_ids):
         return "lookup_key_missing"
     if find_setting(session, "sending_stopped"):
         return "sending_stopped"
+    if block := find_sender_block(session):
+        return block
     live = find_setting(session, "live")
     if not live or not live.get("on") or context.settings.transport is TransportName.SIMULATOR:
         return None

@@ -12,6 +12,7 @@ _REASONS: dict[str, str] = {
     "configuration": "the account at the provider is set up wrongly; nothing goes out until that is repaired",
     "consent": "the provider says the person opted out",
     "consent_documented": "written consent arrived, so the request to confirm is not needed",
+    "daily_limit": "the account may send no more texts today; it is tried again every hour",
     "erased": "the person was erased",
     "filtered": "the carriers blocked the wording",
     "lease_ran_out": "the worker that had it stopped; if it may have left, it is never sent again unasked",

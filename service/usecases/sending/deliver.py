@@ -64,9 +64,11 @@ def deliver_due(
     with _Hands(context, transport, now, counts) as hands:
         has_time = False
         while not is_stopping():
-            if not has_time and not _wait_for_turn(context, is_stopping):
-                break
+            if not has_time:
+                _wait_for_turn(context, is_stopping)
             hands.wait_until_nearly_free()
+            if is_stopping():
+                break
             size = batch_size(
                 SENDER_THREADS, context.settings.segments_per_second, hands.handed_per_second, MAX_BATCH
             )
@@ -89,13 +91,10 @@ def claim_due(context: Context, claim_token: str, size: int, now: datetime) -> l
         return claim_texts(session, claim_token, size, now, CLAIM_LEASE)
 
 
-def _wait_for_turn(context: Context, is_stopping: Callable[[], bool]) -> bool:
-    """Wait until the sender has time soon; False when asked to stop meanwhile."""
-    while (ahead := _booked_ahead(context)) > BOOKED_AHEAD:
-        if is_stopping():
-            return False
+def _wait_for_turn(context: Context, is_stopping: Callable[[], bool]) -> None:
+    """Wait until the sender has time soon, or until asked to stop."""
+    while not is_stopping() and (ahead := _booked_ahead(context)) > BOOKED_AHEAD:
         time.sleep(min((ahead - BOOKED_AHEAD).total_seconds(), 1.0))
-    return True
 
 
 def _booked_ahead(context: Context) -> timedelta:

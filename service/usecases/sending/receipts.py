@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,15 +10,23 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from service.domain.delivery import MessageState, next_state_on_receipt
+from service.domain.delivery import FINAL, MessageState, next_state_on_receipt
 from service.domain.kinds import KIND_RULES, MessageKind
+from service.domain.look_ups import ABSENT_AFTER
 from service.domain.provider_answers import AnswerClass, classify_receipt
 from service.domain.retry import next_try_after_receipt
+from service.store.database import real_now
 from service.store.inbound import TaskKind, add_task
 from service.store.messages import Attempt, Message
+from service.store.pacing import charge_sender
 from service.store.participants import get_participant
 from service.usecases.context import Context
-from service.usecases.sending.consequences import close_question_of, record_provider_opt_out, stop_sender
+from service.usecases.sending.consequences import (
+    close_question_of,
+    heed_limits,
+    record_provider_opt_out,
+    stop_sender,
+)
 from service.usecases.sending.outcomes import is_last_try
 from service.usecases.sending.steps import Step, take_step
 
@@ -27,12 +35,18 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One status callback."""
+    """What the provider says about one try: a status callback, or (`was_asked`) its records."""
 
     reference: str
     provider_message_id: str | None
     status: str
     error_code: int | None
+    was_asked: bool = False
+
+    @property
+    def reason(self) -> str:
+        """The word for the trail."""
+        return f"{'found' if self.was_asked else 'receipt'}_{self.status}"[:40]
 
     @property
     def answer(self) -> AnswerClass | None:
@@ -65,20 +79,38 @@ def record_receipt(context: Context, receipt: Receipt, now: datetime) -> bool:
         if found is None:
             log.warning("receipt_without_attempt", status=receipt.status[:20])
             return False
-        if found.participant_id is not None:
-            get_participant(session, found.participant_id, lock=True)
-        message = session.scalars(
-            select(Message).where(Message.id == found.message_id).with_for_update()
-        ).one()
+        message = lock_message(session, found.message_id, found.participant_id)
         attempt = session.scalars(select(Attempt).where(Attempt.id == found.id)).one()
-        case = _Case(context, session, message, attempt, receipt, now)
-        if receipt.answer is AnswerClass.CONSENT:
-            is_stopped = record_provider_opt_out(context, session, message, attempt.started_at, now)
-            case = replace(case, is_stopped=is_stopped)
-        _keep_facts(session, attempt, receipt, now)
-        if is_last_try(session, message.id, attempt.id):
-            _move(case)
+        apply_news(context, session, message, attempt, receipt, now)
     return True
+
+
+def lock_message(session: Session, message_id: int, participant_id: int | None) -> Message:
+    """The message's row, locked after its person's: the order that everybody keeps."""
+    if participant_id is not None:
+        get_participant(session, participant_id, lock=True)
+    query = select(Message).where(Message.id == message_id).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).one()
+
+
+def apply_news(
+    context: Context, session: Session, message: Message, attempt: Attempt, receipt: Receipt, now: datetime
+) -> None:
+    """Do what the provider's word about a try asks for. The person and the message are locked already."""
+    is_stopped = receipt.answer is AnswerClass.CONSENT and record_provider_opt_out(
+        context, session, message, attempt.started_at, now
+    )
+    is_first = attempt.finished_at is None
+    _keep_facts(session, attempt, receipt, now)
+    if is_last_try(session, message.id, attempt.id):
+        _move(_Case(context, session, message, attempt, receipt, now, is_stopped))
+    # Our number's pace comes last: it is one row for everybody, and the last lock that anybody takes.
+    rate = context.settings.segments_per_second
+    if is_first and attempt.channel == "twiml" and rate is not None:
+        # An answer in a webhook's response left without asking for the sender's time: it is booked now.
+        charge_sender(session, message.segments or 1, rate, real_now(session))
+    if receipt.error_code is not None:
+        heed_limits(session, message, receipt.error_code, None, now)
 
 
 def _keep_facts(session: Session, attempt: Attempt, receipt: Receipt, now: datetime) -> None:
@@ -105,7 +137,8 @@ def _keep_facts(session: Session, attempt: Attempt, receipt: Receipt, now: datet
 def _move(case: _Case) -> None:
     message, receipt, now = case.message, case.receipt, case.now
     before = message.state
-    after = next_state_on_receipt(before, receipt.status)
+    was_absent = case.attempt.absences >= ABSENT_AFTER
+    after = next_state_on_receipt(before, receipt.status, was_absent=was_absent)
     if after is None:
         return
     changes: dict[str, Any] = {}
@@ -113,8 +146,10 @@ def _move(case: _Case) -> None:
         changes["accepted_at"] = now
     if after in (MessageState.SENT, MessageState.DELIVERED) and message.sent_at is None:
         changes["sent_at"] = now
+    if message.final_at is not None and after not in FINAL:
+        changes["final_at"] = None
     detail = f"code {receipt.error_code}" if receipt.error_code else None
-    step = Step(message.id, before, after, f"receipt_{receipt.status}"[:40], detail, changes)
+    step = Step(message.id, before, after, receipt.reason, detail, changes)
     take_step(case.session, step, now)
     if after in (MessageState.FAILED, MessageState.UNDELIVERED):
         _after_failure(case, after)
