@@ -24,7 +24,9 @@ from service.logs import describe_fault
 from service.store.database import DATABASE_AWAY
 from service.store.wake import listen_for_work
 from service.usecases.sending.deliver import deliver_due
+from service.usecases.sending.look_up import look_up_due
 from service.usecases.sending.plan import plan_due
+from service.usecases.sending.poll import poll_silent
 from service.usecases.sending.recover import recover_abandoned
 from service.usecases.sending.work import record_tick
 from service.wiring import Runtime
@@ -38,6 +40,8 @@ DELIVER_EVERY_SECONDS = 1
 A text is planned for the minute, so a second is nothing; a day is planned hours ahead of most of its texts.
 An idle look costs the database well under a millisecond (docs/scaling.md)."""
 RECOVER_EVERY_SECONDS = 30
+LOOK_UP_EVERY_SECONDS = 30
+POLL_EVERY_SECONDS = 60
 
 ANSWER_WITHIN_SECONDS = 60.0
 """Twice what a statement may wait for a lock; past it the database is silent, its connection given up."""
@@ -79,6 +83,8 @@ class Worker:
             Tick("recover", self._recover, RECOVER_EVERY_SECONDS),
             Tick("plan", self._plan, plan_every),
             Tick("deliver", self._deliver, deliver_every),
+            Tick("look_up", self._look_up, LOOK_UP_EVERY_SECONDS),
+            Tick("poll", self._poll, POLL_EVERY_SECONDS),
         )
         self._ticks = {tick.name: tick for tick in ticks}
         for tick in ticks:
@@ -162,6 +168,12 @@ class Worker:
 
     def _recover(self) -> None:
         recover_abandoned(self._runtime.context, self._runtime.clock())
+
+    def _look_up(self) -> None:
+        look_up_due(self._runtime.context, self._runtime.records, self._runtime.clock())
+
+    def _poll(self) -> None:
+        poll_silent(self._runtime.context, self._runtime.records, self._runtime.clock())
 
     def _plan(self) -> None:
         now = self._runtime.clock()

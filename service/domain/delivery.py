@@ -30,13 +30,13 @@ class MessageState(StrEnum):
 
 
 _S = MessageState
+_HAS_ARRIVED = frozenset({_S.ACCEPTED, _S.SENT, _S.DELIVERED})
 
 TRANSITIONS: dict[MessageState, frozenset[MessageState]] = {
-    _S.PLANNED: frozenset({_S.CLAIMED, _S.HELD, _S.CANCELED, _S.EXPIRED, _S.DELIVERED}),
-    _S.HELD: frozenset({_S.PLANNED, _S.CLAIMED, _S.CANCELED, _S.EXPIRED, _S.DELIVERED}),
-    _S.CLAIMED: frozenset(
-        {_S.SENDING, _S.PLANNED, _S.HELD, _S.CANCELED, _S.EXPIRED, _S.FAILED, _S.DELIVERED}
-    ),
+    _S.PLANNED: frozenset({_S.CLAIMED, _S.HELD, _S.CANCELED, _S.EXPIRED}) | _HAS_ARRIVED,
+    _S.HELD: frozenset({_S.PLANNED, _S.CLAIMED, _S.CANCELED, _S.EXPIRED}) | _HAS_ARRIVED,
+    _S.CLAIMED: frozenset({_S.SENDING, _S.PLANNED, _S.HELD, _S.CANCELED, _S.EXPIRED, _S.FAILED})
+    | _HAS_ARRIVED,
     _S.SENDING: frozenset(
         {_S.ACCEPTED, _S.SENT, _S.DELIVERED, _S.UNDELIVERED, _S.FAILED, _S.REJECTED, _S.UNKNOWN}
     ),
@@ -44,7 +44,7 @@ TRANSITIONS: dict[MessageState, frozenset[MessageState]] = {
     _S.SENT: frozenset({_S.DELIVERED, _S.UNDELIVERED, _S.FAILED}),
     _S.DELIVERED: frozenset(),
     _S.UNDELIVERED: frozenset({_S.PLANNED}),
-    _S.FAILED: frozenset({_S.PLANNED}),
+    _S.FAILED: frozenset({_S.PLANNED}) | _HAS_ARRIVED,
     _S.REJECTED: frozenset({_S.PLANNED, _S.FAILED, _S.CANCELED}),
     _S.UNKNOWN: frozenset(
         {
@@ -62,7 +62,16 @@ TRANSITIONS: dict[MessageState, frozenset[MessageState]] = {
     _S.EXPIRED: frozenset(),
 }
 """What may follow what. `UNRESOLVED` still accepts a late receipt: a fact beats a shrug. A text that
-waits to be tried again ends as delivered when its last try turns out to have arrived after all."""
+waits to be tried again ends as delivered when its last try turns out to have arrived after all; one that
+waits because its try was looked up and not found (or failed because of that) also goes back to accepted or
+sent, as soon as the provider says that it has it: see `next_state_on_receipt`."""
+
+_ONLY_AFTER_ABSENCE: dict[MessageState, frozenset[MessageState]] = {
+    _S.PLANNED: frozenset({_S.ACCEPTED, _S.SENT}),
+    _S.HELD: frozenset({_S.ACCEPTED, _S.SENT}),
+    _S.CLAIMED: frozenset({_S.ACCEPTED, _S.SENT}),
+    _S.FAILED: _HAS_ARRIVED,
+}
 
 WAITING = frozenset({_S.PLANNED, _S.HELD})
 """Nothing has left the building and nobody is working on it."""
@@ -112,12 +121,19 @@ def find_receipt_state(status: str) -> MessageState | None:
     return _RECEIPT_STATES.get(status)
 
 
-def next_state_on_receipt(current: MessageState, status: str) -> MessageState | None:
+def next_state_on_receipt(
+    current: MessageState, status: str, *, was_absent: bool = False
+) -> MessageState | None:
     """Return the state a receipt moves the message to, or None if it moves nothing.
 
     A receipt that repeats, or that tells of an earlier stage than the one already known, moves nothing.
+    `was_absent`: the try was looked up twice and not found. If the provider then says that it has it after
+    all, the text must not go out again. Without that, a text that waits for another try had one that surely
+    failed, and an early stage of it told late stops nothing.
     """
     following = find_receipt_state(status)
     if following is None or not may_follow(current, following):
+        return None
+    if not was_absent and following in _ONLY_AFTER_ABSENCE.get(current, ()):
         return None
     return following

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, Index, String, bindparam, insert, select, text
+from sqlalchemy import Boolean, ForeignKey, Index, Row, String, bindparam, insert, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.store.base import Base, table_of
@@ -18,16 +18,18 @@ class InboundMessage(Base):
     """A text as the provider delivered it, stored whole and encrypted before anything is done with it.
 
     `answer` is the TwiML that was answered, so that a repeated delivery gets the same answer and nothing
-    is done twice. `meaning` is the one word for what it was taken as.
+    is done twice. `meaning` is the one word for what it was taken as. `found_at` is set for a text that never
+    reached us and was found at the provider: then `received_at` is when the provider received it.
     """
 
     __tablename__ = "inbound_messages"
+    __table_args__ = (Index("ix_inbound_messages_sender_time", "sender_hash", "received_at"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     provider_message_id: Mapped[str] = mapped_column(String(64), unique=True)
     participant_id: Mapped[int | None] = mapped_column(ForeignKey("participants.id"), index=True)
     sender: Mapped[str | None] = mapped_column(EncryptedText)
-    sender_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    sender_hash: Mapped[str | None] = mapped_column(String(64))
     sender_key_id: Mapped[str | None] = mapped_column(String(12))
     body: Mapped[str | None] = mapped_column(EncryptedText)
     raw: Mapped[dict[str, Any] | None] = mapped_column(EncryptedJson)
@@ -37,6 +39,7 @@ class InboundMessage(Base):
     answer: Mapped[str | None] = mapped_column(EncryptedText)
     is_faulty: Mapped[bool] = mapped_column(Boolean, default=False)
     received_at: Mapped[datetime] = mapped_column(UtcInstant)
+    found_at: Mapped[datetime | None] = mapped_column(UtcInstant)
 
 
 class TaskKind(StrEnum):
@@ -52,6 +55,7 @@ class TaskKind(StrEnum):
     PAUSED_EARLY = "paused_early"
     CONFIGURATION = "configuration"
     SIGN_UP_PAGE = "sign_up_page"
+    LOOP = "loop"
 
 
 class Task(Base):
@@ -89,6 +93,16 @@ _MEANING_SINCE = (
         _INBOUND.c.received_at > bindparam("since"),
     )
     .limit(1)
+)
+_LATEST_OF_SENDER = (
+    select(_INBOUND.c.received_at, _INBOUND.c.body, _INBOUND.c.meaning, _INBOUND.c.answer)
+    .where(
+        _INBOUND.c.sender_hash.in_(bindparam("hashes", expanding=True)),
+        _INBOUND.c.received_at > bindparam("since"),
+        _INBOUND.c.id < bindparam("before_id"),
+    )
+    .order_by(_INBOUND.c.received_at.desc(), _INBOUND.c.id.desc())
+    .limit(bindparam("most"))
 )
 _ADD_TASK = insert(table_of(Task))
 
@@ -131,6 +145,14 @@ def has_meaning_since(session: Session, hashes: Sequence[str], meaning: str, sin
     """Whether a sender, known by keyed hashes, has sent a text taken as this since then."""
     values = {"hashes": hashes, "meaning": meaning, "since": since}
     return session.connection().execute(_MEANING_SINCE, values).first() is not None
+
+
+def list_earlier_texts(
+    session: Session, hashes: Sequence[str], since: datetime, before_id: int, most: int
+) -> Sequence[Row[Any, Any, Any, Any]]:
+    """A sender's newest texts after `since` that were stored before another: when, body, meaning, answer."""
+    values = {"hashes": hashes, "since": since, "before_id": before_id, "most": most}
+    return session.connection().execute(_LATEST_OF_SENDER, values).all()
 
 
 def has_open_task(session: Session, participant_id: int | None, reason: str) -> bool:

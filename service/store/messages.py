@@ -7,7 +7,6 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     Column,
     ColumnElement,
     Date,
@@ -22,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
-    literal_column,
     select,
     text,
     true,
@@ -44,7 +42,9 @@ class Message(Base):
     next permitted moment, or the next try). `local_on` is the person's local date it counts for.
     `fields`, `body` and `recipient` are encrypted; the body is rendered in the transaction that lets it
     go, so wording, language and edits are never stale. `claim_token` and `lease_until` say which worker
-    has it and for how long by the database's clock. `source` names what it comes from (`e12` enrollment,
+    has it and for how long by the database's clock, also while it is looked up at the provider.
+    `final_at` of a text that is accepted or sent: since then nothing more is expected to be heard of it.
+    `source` names what it comes from (`e12` enrollment,
     `c3` campaign, `m9` chosen meeting, `i77` inbound text) and `source_version` the version of that, so an
     edit can cancel what was planned before it.
     """
@@ -78,6 +78,12 @@ class Message(Base):
             sqlite_where=text("state = 'unknown'"),
         ),
         Index("ix_messages_participant_day", "participant_id", "local_on"),
+        Index(
+            "ix_messages_silent",
+            "due_at",
+            postgresql_where=text("state IN ('accepted', 'sent') AND final_at IS NULL"),
+            sqlite_where=text("state IN ('accepted', 'sent') AND final_at IS NULL"),
+        ),
         # For monitoring. Rows come in about the order of their time, so a few bytes a range are enough.
         Index(
             "ix_messages_due_at", "due_at", postgresql_using="brin", postgresql_with={"pages_per_range": 32}
@@ -116,7 +122,10 @@ class Message(Base):
 
 
 class Attempt(Base):
-    """One try at a text, with the random reference that the provider's receipts carry back."""
+    """One try at a text, with the random reference that the provider's receipts carry back.
+
+    `absences` is how often it was looked up at the provider and not found.
+    """
 
     __tablename__ = "attempts"
 
@@ -131,6 +140,7 @@ class Attempt(Base):
     http_status: Mapped[int | None] = mapped_column(SmallInteger)
     started_at: Mapped[datetime] = mapped_column(UtcInstant)
     finished_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    absences: Mapped[int] = mapped_column(SmallInteger, server_default="0")
 
 
 class MessageEvent(Base):
@@ -149,7 +159,7 @@ class MessageEvent(Base):
 
 _MESSAGES = table_of(Message)
 _NOW, _SIZE = bindparam("now", type_=DateTime(timezone=True)), bindparam("size", type_=Integer)
-_IS_WAITING = literal_column("messages.state IN ('planned', 'held')", type_=Boolean)
+_IS_WAITING = text("messages.state IN ('planned', 'held')")
 """Word for word what ix_messages_waiting holds: with parameters a prepared plan could not use it."""
 
 

@@ -41,7 +41,8 @@ class Line:
     def work(self) -> list[str]:
         """Let a worker do one round; returns the texts it sent."""
         before = len(self.standin.accepted)
-        work_once(self.runtime.context, self.runtime.transport, self.runtime.clock)
+        runtime = self.runtime
+        work_once(runtime.context, runtime.transport, runtime.clock, runtime.records)
         self.standin.flush()
         return [text["body"] for text in self.standin.accepted[before:]]
 

@@ -23,11 +23,16 @@ from cryptography.x509.oid import NameOID
 
 from service.domain.phone import PhoneNumber
 from service.domain.provider_answers import AnswerClass
-from service.gateways.sms.protocol import Accepted, OutgoingSms, Rejected, SendOutcome, Unknown
-from service.gateways.sms.twilio import LookupFailedError, TwilioAccount, TwilioTransport
+from service.gateways.sms.protocol import (
+    Accepted,
+    OutgoingSms,
+    Rejected,
+    SendOutcome,
+    Unknown,
+)
+from service.gateways.sms.twilio import TwilioAccount, TwilioTransport
 from tests.standin import (
     Fault,
-    On,
     TwilioStandin,
     accept_then_timeout,
     garbage,
@@ -287,13 +292,9 @@ def test_no_number_and_no_body_is_ever_written_down(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     standin.script(fault)
-    standin.script(status(500), on=On.LOOKUP)
     standin.opted_out.add("+12025550124")
     outcomes = [transport.send(sms()), transport.send(sms(to=PhoneNumber("+12025550124")))]
-    with pytest.raises(LookupFailedError) as failure:
-        transport.list_recent(TO)
-    texts = transport.list_recent(TO)
-    written = repr((outcomes, texts, failure.value, failure.value.__context__, transport)) + caplog.text
+    written = repr((outcomes, transport)) + caplog.text
     assert outcomes[1] == Rejected(AnswerClass.CONSENT, 21610, 400)
     for secret in ("202555", "Ada", standin.auth_token):
         assert secret not in written
@@ -314,42 +315,6 @@ def test_an_account_does_not_print_its_token() -> None:
 def test_an_impossible_account_is_refused(fields: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TwilioAccount("AC1", "token", **fields)
-
-
-def test_recent_texts_are_listed_newest_first_with_automatic_replies(
-    standin: TwilioStandin, transport: TwilioTransport
-) -> None:
-    for number in range(5):
-        transport.send(sms(f"r{number}", body=f"text {number}"))
-    transport.send(sms(to=PhoneNumber("+12025550199")))
-    found = transport.list_recent(TO)
-    assert [text.body for text in found] == [f"text {number}" for number in (4, 3, 2, 1, 0)]
-    assert {text.direction for text in found} == {"outbound-api"}
-    assert all(text.created_at.utcoffset() is not None for text in found)
-    assert [text.body for text in transport.list_recent(TO, limit=2)] == ["text 4", "text 3"]
-
-
-def test_texts_that_never_reached_us_are_listed_with_their_sender(
-    standin: TwilioStandin, transport: TwilioTransport
-) -> None:
-    standin.record_inbound(TO.e164, "are you there")
-    found = transport.list_recent(PhoneNumber(standin.number))
-    assert [(text.direction, text.sender, text.body) for text in found] == [
-        ("inbound", TO.e164, "are you there")
-    ]
-
-
-def test_a_text_is_fetched_with_its_fate(standin: TwilioStandin, transport: TwilioTransport) -> None:
-    transport.send(OutgoingSms(TO, "hello", "r1", f"{standin.url}/status?ref=r1"))
-    sid = standin.accepted[0]["sid"]
-    standin.deliver(sid, ("sent", "undelivered"), 30003)
-    text = transport.fetch(sid)
-    assert text is not None
-    assert (text.sid, text.status, text.error_code) == (sid, "undelivered", 30003)
-
-
-def test_a_text_the_provider_does_not_have_is_none(transport: TwilioTransport) -> None:
-    assert transport.fetch("SM" + "0" * 32) is None
 
 
 def problem(status: object, code: object = 21211) -> bytes:
@@ -379,30 +344,3 @@ def test_no_content_makes_a_server_fault_a_clear_no(
 ) -> None:
     standin.script(garbage(problem(400), 503))
     assert transport.send(sms()) == Unknown("HTTP 503", 503)
-
-
-def test_the_order_of_a_listing_does_not_depend_on_the_provider(
-    standin: TwilioStandin, transport: TwilioTransport
-) -> None:
-    days = [{"sid": f"SM{day}", "date_created": f"Fri, {day} Nov 2026 12:00:00 +0000"} for day in (13, 20, 6)]
-    standin.script(garbage(json.dumps({"messages": days}).encode(), 200), on=On.LOOKUP)
-    assert [text.sid for text in transport.list_recent(TO)] == ["SM20", "SM13", "SM6"]
-
-
-def test_a_listed_text_without_a_date_fails_the_lookup(
-    standin: TwilioStandin, transport: TwilioTransport
-) -> None:
-    standin.script(garbage(b'{"messages": [{"sid": "SM1", "date_created": null}]}', 200), on=On.LOOKUP)
-    with pytest.raises(LookupFailedError, match="ValueError"):
-        transport.list_recent(TO)
-
-
-@pytest.mark.parametrize("fault", [status(500), status(429, 20429), reset_before(), garbage(), slow(1)])
-def test_a_lookup_that_fails_says_so(
-    standin: TwilioStandin, transport: TwilioTransport, fault: Fault
-) -> None:
-    standin.script(fault, fault, on=On.LOOKUP)
-    with pytest.raises(LookupFailedError, match=r"^the provider could not be asked \(.+\)$"):
-        transport.list_recent(TO)
-    with pytest.raises(LookupFailedError):
-        transport.fetch("SM" + "0" * 32)

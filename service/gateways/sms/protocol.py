@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from service.domain.phone import PhoneNumber
@@ -62,3 +63,49 @@ class SmsTransport(Protocol):
     name: str
 
     def send(self, sms: OutgoingSms) -> SendOutcome: ...
+
+
+class LookupFailedError(Exception):
+    """The provider could not be asked; says only what kind of failure it was.
+
+    `is_refused`: it answered that it will not or cannot tell, so asking again soon is no use.
+    """
+
+    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+        super().__init__(message)
+        self.is_refused = is_refused
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderText:
+    """One text as the provider remembers it; `created_at` is aware UTC. A redacted text has an empty body."""
+
+    sid: str
+    direction: str
+    status: str
+    body: str = field(repr=False)
+    created_at: datetime
+    error_code: int | None
+    sender: str = field(repr=False)
+    recipient: str = field(default="", repr=False)
+    service_sid: str | None = None
+    media: int = 0
+
+
+class ProviderRecords(Protocol):
+    """What the provider remembers of its texts. Every call raises LookupFailedError and nothing else."""
+
+    def list_texts_to(self, to: PhoneNumber, since: datetime) -> list[ProviderText]:
+        """Every text to a number created since then (aware UTC), ours and automatic replies alike.
+
+        Complete back to `since`, or it raises.
+        """
+        ...
+
+    def fetch(self, provider_message_id: str) -> ProviderText | None:
+        """One text, or None if the provider does not have it."""
+        ...
+
+    def list_texts_in(self, since: datetime) -> list[ProviderText]:
+        """Every text that came in for us since then (aware UTC), oldest first. Complete, or it raises."""
+        ...

@@ -1,13 +1,11 @@
-"""Sending and looking up texts at Twilio: one HTTP request a call, always bounded, never repeated."""
+"""Handing texts to Twilio: one HTTP request a text, always bounded, never repeated."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from ssl import SSLCertVerificationError
-from typing import Any, Final, TypeVar
+from typing import Final
 from urllib.parse import urlsplit
 
 from requests import exceptions as requests_errors
@@ -16,23 +14,15 @@ from twilio.base.exceptions import TwilioRestException, TwilioServiceException
 from twilio.rest import Client
 from urllib3 import exceptions as urllib3_errors
 
-from service.domain.phone import PhoneNumber
 from service.domain.provider_answers import AnswerClass, classify_create
 from service.gateways.sms.bounded_http import BoundedHttpClient, ServerFaultError
 from service.gateways.sms.protocol import Accepted, OutgoingSms, Rejected, SendOutcome, Unknown
-
-T = TypeVar("T")
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 15.0
 DEFAULT_POOL_SIZE: Final = 32
 
 _MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}", re.ASCII)
-_MAX_PAGE = 1000
-
-
-class LookupFailedError(Exception):
-    """The provider could not be asked; says only what kind of failure it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +44,6 @@ class TwilioAccount:
             raise ValueError("a Twilio account needs a messaging service or a number to send from")
         if urlsplit(self.api_url).path not in {"", "/"}:
             raise ValueError("TWILIO_API_URL is scheme://host:port, without a path")
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderText:
-    """One text as the provider remembers it; `created_at` is UTC. A redacted text has an empty body."""
-
-    sid: str
-    direction: str
-    status: str
-    body: str = field(repr=False)
-    created_at: datetime
-    error_code: int | None
-    sender: str = field(repr=False)
 
 
 class TwilioTransport:
@@ -105,32 +82,6 @@ class TwilioTransport:
         except Exception as error:  # an escaping error would lose whether the text had left
             return _outcome_of_error(error)
         return _outcome_of_answer(message.sid, message.num_segments)
-
-    def list_recent(self, to: PhoneNumber, limit: int = 50) -> list[ProviderText]:
-        """List the texts to a number, newest first, our own and the automatic replies alike.
-
-        There is no date filter on purpose: a text still queued has no date of sending and would be missed.
-        Raises LookupFailedError.
-        """
-
-        def ask() -> list[ProviderText]:
-            found = self._messages.list(to=to.e164, limit=limit, page_size=min(limit, _MAX_PAGE))
-            return sorted(map(_read_text, found), key=lambda text: text.created_at, reverse=True)
-
-        return _asked(ask)
-
-    def fetch(self, sid: str) -> ProviderText | None:
-        """Return one text, or None if the provider does not have it. Raises LookupFailedError."""
-
-        def ask() -> ProviderText | None:
-            try:
-                return _read_text(self._messages(sid).fetch())
-            except (TwilioRestException, TwilioServiceException) as error:
-                if error.status == 404:
-                    return None
-                raise
-
-        return _asked(ask)
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -187,26 +138,3 @@ def _never_left(error: requests_errors.RequestException) -> bool:
     if isinstance(reason, urllib3_errors.SSLError):
         return any(isinstance(cause, SSLCertVerificationError) for cause in reason.args)
     return isinstance(reason, urllib3_errors.NewConnectionError | urllib3_errors.ConnectTimeoutError)
-
-
-def _asked(ask: Callable[[], T]) -> T:
-    try:
-        return ask()
-    except Exception as error:
-        kind = str(error) if isinstance(error, ServerFaultError) else type(error).__name__
-    # Raised out here so that it chains nothing: the library's errors carry the address, number included.
-    raise LookupFailedError(f"the provider could not be asked ({kind})")
-
-
-def _read_text(message: Any) -> ProviderText:
-    if message.date_created is None:
-        raise ValueError("a text without its date")
-    return ProviderText(
-        sid=message.sid,
-        direction=message.direction,
-        status=message.status,
-        body=message.body or "",
-        created_at=message.date_created,
-        error_code=message.error_code,
-        sender=message.from_ or "",
-    )

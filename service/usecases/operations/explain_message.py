@@ -101,6 +101,7 @@ def _attempts(session: Session, message: Message, zone: ZoneInfo) -> list[Data]:
             "provider_message_id": row.provider_message_id,
             "error_code": row.error_code,
             "http_status": row.http_status,
+            "looked_up_and_absent": row.absences,
         }
         for row in session.scalars(query)
     ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 _REASONS: dict[str, str] = {
     "accepted_by_provider": "the provider took it",
+    "already_sent": "it went out on the day on which it stood before the edit",
     "answer": "it answers a text the person sent",
     "answer_by_api": "it answers a text the person sent, sent as a text of its own",
+    "before_enrollment": "its time had passed when the person joined",
     "bug": "we asked the provider for something impossible; tell whoever maintains the service",
     "cap_day": "the day already had its two texts",
     "cap_week": "the week already had its nine texts",
@@ -13,9 +15,12 @@ _REASONS: dict[str, str] = {
     "consent": "the provider says the person opted out",
     "consent_documented": "written consent arrived, so the request to confirm is not needed",
     "daily_limit": "the account may send no more texts today; it is tried again every hour",
+    "edited": "what it comes from was changed; the new version is planned in its place",
+    "enrollment_ended": "the program began anew with a later discharge date",
     "erased": "the person was erased",
     "filtered": "the carriers blocked the wording",
     "lease_ran_out": "the worker that had it stopped; if it may have left, it is never sent again unasked",
+    "looked_up_absent": "the provider was asked twice and does not have it",
     "lookup_key_missing": "a look-up key is missing from the settings, so opt-outs could be forgotten",
     "meeting_choice_changed": "the person changed this reminder",
     "meeting_closed": "the meeting is no longer held",
@@ -23,15 +28,21 @@ _REASONS: dict[str, str] = {
     "meeting_gone": "the meeting no longer exists",
     "meeting_moved": "the meeting moved to another time",
     "meeting_not_near": "the meeting is neither today nor tomorrow",
+    "moved": "the person moved to another time zone; the day is planned anew there",
     "no_clear_answer": "the provider gave no clear answer: it may or may not have gone out, and is looked up",
     "no_consent": "the person has not agreed to be texted",
+    "never_left_provider": "the provider took it and has not passed it on in three days; staff look",
+    "no_last_word": "the carrier never said whether it arrived; nothing more is expected",
     "no_receipt": "nobody can tell whether it went out; it is on the staff list",
     "not_handed_over": "the worker slept before it could send it; it is looked at again",
+    "not_in_language": "it is not written in the person's language",
     "open_question": "another question to the person was still open",
     "opted_out": "the person opted out",
     "opted_out_at_provider": "the provider says the person opted out",
     "paused": "the person paused the texts",
+    "paused_campaign": "staff paused the campaign",
     "permanent": "this number can never get it",
+    "put_in_past": "an edit of the program put it before the day on which the person is",
     "welcome_first": "the text that says who we are and how to end this has not surely gone yet",
     "quiet_hours": "it is outside the hours in which the person may be texted",
     "release_fault": "something stored with it cannot be read; it is on the staff list",
@@ -70,6 +81,8 @@ def explain(state: str, reason: str | None) -> str:
     if reason.startswith("lapse_"):
         check = reason.removeprefix("lapse_")
         return f"{said}: the go-live check {check} has lapsed; see `aftercare live status`"
+    if reason.startswith("found_"):
+        return f"{said}: looked up, the provider's records say {reason.removeprefix('found_')}"
     if reason.startswith("receipt_"):
         return f"{said}: the provider reported {reason.removeprefix('receipt_')}"
     return f"{said}: {_REASONS.get(reason, reason.replace('_', ' '))}"

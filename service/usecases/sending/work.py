@@ -7,18 +7,30 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.delivery import MessageState
-from service.gateways.sms.protocol import SmsTransport
+from service.gateways.sms.protocol import ProviderRecords, SmsTransport
 from service.store.service_state import set_setting
 from service.usecases.context import Context
 from service.usecases.sending.deliver import deliver_due
+from service.usecases.sending.look_up import look_up_due
 from service.usecases.sending.plan import plan_due
+from service.usecases.sending.poll import poll_silent
 from service.usecases.sending.recover import recover_abandoned
 
 
-def work_once(context: Context, transport: SmsTransport, clock: Callable[[], datetime]) -> dict[str, Any]:
-    """Plan and deliver what is due now; waits for no retry and no unknown. Returns counts, with no names."""
+def work_once(
+    context: Context,
+    transport: SmsTransport,
+    clock: Callable[[], datetime],
+    records: ProviderRecords | None = None,
+) -> dict[str, Any]:
+    """Plan and deliver what is due now; waits for no retry and no unknown. Returns counts, with no names.
+
+    With the provider's `records`, texts whose fate is open are looked up first.
+    """
     now = clock()
     recovered = recover_abandoned(context, now)
+    looked_up = look_up_due(context, records, now)
+    polled = poll_silent(context, records, now)
     planned = plan_due(context, now)
     delivered = deliver_due(context, transport, clock)
     record_tick(context, clock())
@@ -30,6 +42,8 @@ def work_once(context: Context, transport: SmsTransport, clock: Callable[[], dat
         "claimed": delivered.claimed,
         "recovered": recovered.replanned,
         "unknown": recovered.unknown,
+        "found_at_provider": looked_up.found + polled.moved,
+        "planned_after_look_up": looked_up.resent,
         **{f"now_{state}": delivered.by_state.get(state, 0) for state in sorted(MessageState)},
     }
 
