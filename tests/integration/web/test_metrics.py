@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -35,6 +37,8 @@ from tests.integration.monitoring import PRIVATE_BODY, PRIVATE_NUMBER, add_attem
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 S = MessageState
+MANUAL = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
+UNREAD = "aftercare_unread_figures"
 Samples = dict[tuple[str, str], float]
 
 
@@ -146,6 +150,17 @@ def test_every_figure_is_told_as_it_stands_in_the_database(runtime: Runtime, cli
     unread = {label: value for (name, label), value in found.items() if name == "aftercare_unread_figures"}
     assert len(unread) == 10
     assert set(unread.values()) == {0}
+
+
+def test_the_manual_names_every_figure_and_no_other(runtime: Runtime, client: FlaskClient) -> None:
+    fill(runtime.database)
+    told = {name for name, _ in scrape(client)}
+    manual = MANUAL.read_text(encoding="utf-8")
+    table = manual.split("| metric")[1].split("\n\n")[0]
+    listed = {f"aftercare_{name}" for name in re.findall(r"`([a-z_]+)(?:\{[a-z]+\})?`[,| ]", table)}
+
+    assert listed - {f"aftercare_{word}" for word in ("timed", "rest", "answer")} == told - {UNREAD}
+    assert set(re.findall(r"aftercare_[a-z_]+", manual)) - {"aftercare_"} <= told
 
 
 def test_an_empty_service_tells_zeros_and_leaves_out_what_cannot_be_measured(client: FlaskClient) -> None:
