@@ -101,7 +101,7 @@ def enroll(context: Context, people: int, due: int, groups: int = 1) -> None:
             ),
             {
                 "sealed": sealed,
-                "every": people // due,
+                "every": people // due if due else 1,
                 "groups": groups,
                 "now": NOW,
                 "later": later,
@@ -120,3 +120,78 @@ def enroll(context: Context, people: int, due: int, groups: int = 1) -> None:
         )
     with context.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE")  # as any database that has been up for a while
+
+
+WORDS = "Checking in: how are things today? 1 good 2 so-so 3 hard. Reply STOP to end."
+STEPS = ("sending", "accepted", "sent", "delivered")
+"""What a text that arrives leaves in its trail."""
+
+
+def fill(context: Context, people: int, future: int, finished: int) -> None:
+    """Enroll `people` of whom nobody is due, and give them texts, evenly.
+
+    `future` texts wait in every lane for the eight weeks after NOW; `finished` ones arrived in the eight
+    weeks before it, each with its try and its trail. Numbers and words are encrypted, as they always are.
+    """
+    enroll(context, people, people, 0)
+    sealed = {"body": context.keyring.encrypt(WORDS), "recipient": context.keyring.encrypt("+19990000000")}
+    values = {"now": NOW, "people": people, "future": future, "finished": finished} | sealed
+    with _without_indexes(context, "messages", "attempts", "message_events") as connection:
+        for statement in (_FUTURE, _FINISHED, _TRIES, _TRAIL):
+            connection.execute(sa.text(statement), values)
+    with context.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+
+
+_COLUMNS = (
+    "participant_id, dedupe_key, source, source_version, kind, lane, text_id, late, tries, local_on,"
+    " send_after, send_before, due_at, created_at, state"
+)
+_PLANNED = """
+    1 + (n * 7919) % :people, 'e' || n || ':' || to_char({at}, 'YYYY-MM-DD') || ':' || '{slot}', 'e' || n,
+    1, 'tip', n % 3, 'program/first-year/day-009', 'send', {tries}, CAST({at} AS date), {at},
+    {at} + interval '8 hours', {at}, {at}
+"""
+_LATER = "CAST(:now AS timestamptz) + interval '1 hour' + interval '8 weeks' * (n / CAST(:future AS float8))"
+_BEFORE = "CAST(:now AS timestamptz) - interval '8 weeks' * (n / CAST(:finished AS float8))"
+_FUTURE = f"""
+    INSERT INTO messages ({_COLUMNS})
+    SELECT {_PLANNED.format(at=_LATER, tries=0, slot="d9")}, 'planned'
+    FROM generate_series(1, CAST(:future AS bigint)) AS n
+"""
+_FINISHED = f"""
+    INSERT INTO messages ({_COLUMNS}, body, recipient, segments, accepted_at, sent_at, final_at)
+    SELECT {_PLANNED.format(at=_BEFORE, tries=1, slot="d8")}, 'delivered', :body, :recipient, 1,
+        {_BEFORE}, {_BEFORE}, {_BEFORE}
+    FROM generate_series(CAST(:finished AS bigint), 1, -1) AS n
+"""
+_TRIES = """
+    INSERT INTO attempts (message_id, number, channel, reference, provider_message_id, outcome, http_status,
+        started_at, finished_at)
+    SELECT id, 1, 'api', md5(id::text), 'SM' || md5((-id)::text), 'accepted', 201, due_at, due_at
+    FROM messages WHERE state = 'delivered'
+"""
+_TRAIL = f"""
+    INSERT INTO message_events (message_id, at, from_state, to_state)
+    SELECT id, due_at, 'claimed', step FROM messages, unnest(ARRAY{list(STEPS)!r}) AS step
+    WHERE state = 'delivered'
+"""
+
+
+@contextmanager
+def _without_indexes(context: Context, *tables: str) -> Iterator[sa.Connection]:
+    """A transaction that fills tables; their indexes are built at the end, references go unchecked."""
+    indexes = (
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY(:tables) AND indexname NOT IN"
+        " (SELECT conname FROM pg_constraint)"
+    )
+    with context.database.engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+        connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '512MB'")
+        found = connection.execute(sa.text(indexes), {"tables": list(tables)}).all()
+        for name, _ in found:
+            connection.exec_driver_sql(f'DROP INDEX "{name}"')
+        yield connection
+        for _, definition in found:
+            connection.exec_driver_sql(definition)

@@ -111,7 +111,6 @@ class Case:
 CASES = (
     Case(status(429, 20429), S.PLANNED, S.ACCEPTED, 1, "too many at once: surely not processed", 2, SECOND),
     Case(status(429), S.PLANNED, S.ACCEPTED, 1, "429 without a code is the same", 2, SECOND),
-    Case(status(429, 63038), S.PLANNED, S.ACCEPTED, 1, "a daily limit takes a day to pass", 2, DAY),
     Case(status(400, 21611), S.PLANNED, S.ACCEPTED, 1, "a full queue takes an hour to empty", 2, HOUR),
     Case(status(400, 21211), S.FAILED, S.FAILED, 0, "no such number, today or tomorrow"),
     Case(status(400, 21614), S.FAILED, S.FAILED, 0, "not a mobile number, today or tomorrow"),

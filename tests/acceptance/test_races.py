@@ -273,8 +273,9 @@ def test_two_workers_at_once_send_each_of_two_hundred_texts_once(
     line.standin.flush()
 
     assert Counter(text["to"] for text in line.standin.accepted) == dict.fromkeys(people, 1)
-    assert sum(result["claimed"] for result in done) == len(people)
-    assert count(line, Attempt.id) == len(people)
+    assert sum(result["claimed"] for result in done) >= len(people)
+    # A slow machine may keep a text waiting too long between consent and call: it is taken back unsent.
+    assert count(line, Attempt.id, Attempt.outcome != "not_handed_over") == len(people)
     assert count(line, Message.id, Message.state == S.DELIVERED) == len(people)
 
 

@@ -55,16 +55,19 @@ def count_states(context: Context) -> dict[MessageState, int]:
 
 
 class StoppingTransport(RecordingTransport):
-    """While the first text is on the wire, everybody says STOP."""
+    """While the first texts are on the wire, everybody says STOP."""
 
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._context = context
-        self._first = threading.Lock()
+        self._turn = threading.Lock()
+        self._is_stopped = False
 
     def send(self, sms: OutgoingSms) -> SendOutcome:
-        if self._first.acquire(blocking=False):
-            stop_all(self._context)
+        with self._turn:
+            if not self._is_stopped:
+                stop_all(self._context)
+                self._is_stopped = True
         return super().send(sms)
 
 
