@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -20,14 +19,13 @@ from sqlalchemy import (
     Text,
     bindparam,
     column,
-    func,
     select,
     text,
     true,
     union_all,
     values,
 )
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from service.domain.delivery import MessageState
 from service.domain.kinds import Lane, MessageKind
@@ -171,30 +169,14 @@ def _due_in(lane: int | ColumnElement[int], *columns: Column[Any]) -> Select[Any
 _LANES = values(column("lane", Integer), name="lanes").data([(int(lane),) for lane in sorted(Lane)])
 _DUE = _due_in(_LANES.c.lane, _MESSAGES.c.id).limit(_SIZE).with_for_update(skip_locked=True).lateral("due")
 LOCK_DUE = select(_DUE.c.id).select_from(_LANES.join(_DUE, true())).limit(_SIZE)
-"""The search of `due_now` on PostgreSQL, to be part of a larger statement: parameters `now` and `size`."""
+"""Ids of up to `size` texts that are due at `now`, locked: danger and answers first, then the oldest.
+
+On PostgreSQL, as part of the claim. Rows that others hold are skipped, not waited for. Each lane is a search
+of its own: one search over all lanes would walk past every future text of one lane before it came to the next
+(decision 16)."""
 _DUE_COLUMNS = _MESSAGES.c.id, _MESSAGES.c.lane, _MESSAGES.c.due_at
 _DUE_OF_EACH = union_all(
     *(select(_due_in(lane, *_DUE_COLUMNS).limit(_SIZE).subquery()) for lane in sorted(Lane))
 ).subquery()
 LIST_DUE = select(_DUE_OF_EACH.c.id).order_by(_DUE_OF_EACH.c.lane, _DUE_OF_EACH.c.due_at).limit(_SIZE)
 """The same on SQLite, which locks no rows."""
-_OLDEST_OF_EACH = union_all(
-    *(select(_due_in(lane, _MESSAGES.c.due_at).limit(1).subquery()) for lane in sorted(Lane))
-).subquery()
-_FIND_OLDEST_DUE = select(func.min(_OLDEST_OF_EACH.c.due_at))
-
-
-def due_now(session: Session, now: datetime, size: int) -> Sequence[int]:
-    """Ids of up to `size` texts that are due at `now`, locked: danger and answers first, then the oldest.
-
-    Rows that others hold are skipped, not waited for. Each lane is a search of its own: one search over
-    all lanes would walk past every future text of one lane before it came to the next (0.3 s with ten million
-    of them, decision 16).
-    """
-    statement = LIST_DUE if session.get_bind().dialect.name == "sqlite" else LOCK_DUE
-    return session.connection().execute(statement, {"now": now, "size": size}).scalars().all()
-
-
-def find_oldest_due(session: Session, now: datetime) -> datetime | None:
-    """Since when the text that waits longest has been due, in any lane; None when nothing is due."""
-    return session.connection().execute(_FIND_OLDEST_DUE, {"now": now}).scalar()
