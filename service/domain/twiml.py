@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape, quoteattr, unescape
 
 EMPTY_RESPONSE = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 """Says nothing to the person."""
+
+_TAG = re.compile("<[^>]*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,11 @@ def build_twiml(texts: Sequence[TwimlText]) -> str:
         + "".join(_message(text) for text in texts)
         + "</Response>"
     )
+
+
+def read_words(xml: str) -> str:
+    """The words that an answer of ours says, several texts behind each other."""
+    return unescape(_TAG.sub(" ", xml)).strip()
 
 
 def _message(text: TwimlText) -> str:

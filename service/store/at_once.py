@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     Connection,
     Integer,
     Select,
@@ -69,9 +70,18 @@ class Settled:
     no_receipt_since: datetime | None = None
 
 
-def find_known_sender(connection: Connection, hashes: Sequence[str]) -> KnownSender | None:
-    """Who has this number, if their text may be answered without looking further; locks nothing."""
-    rows = connection.execute(_known_senders(len(hashes)), hash_values(hashes)).all()
+def find_known_sender(
+    connection: Connection, hashes: Sequence[str], crowds: Sequence[tuple[int, datetime]] = ()
+) -> KnownSender | None:
+    """Who has this number, if their text may be answered without looking further; locks nothing.
+
+    None as well for a sender of a crowd of texts: so many or more since an instant.
+    """
+    values: dict[str, Any] = hash_values(hashes) | {
+        f"since_{number}": since for number, (_, since) in enumerate(crowds)
+    }
+    statement = _known_senders(len(hashes), tuple(texts for texts, _ in crowds))
+    rows = connection.execute(statement, values).all()
     return KnownSender(*rows[0]) if len(rows) == 1 else None
 
 
@@ -103,7 +113,7 @@ def add_settled_text(connection: Connection, sender: KnownSender, new: NewInboun
 
 
 @lru_cache
-def _known_senders(keys: int) -> Select[Any]:
+def _known_senders(keys: int, crowds: tuple[int, ...]) -> Select[Any]:
     stopped = exists().where(
         _SUPPRESSIONS.phone_hash.in_(hash_params(keys)), _SUPPRESSIONS.lifted_at.is_(None)
     )
@@ -116,7 +126,16 @@ def _known_senders(keys: int) -> Select[Any]:
         _PARTICIPANTS.status == ParticipantStatus.ACTIVE,
         ~stopped,
         ~asked,
+        *(~_sent_so_many(keys, number, texts) for number, texts in enumerate(crowds)),
     )
+
+
+def _sent_so_many(keys: int, number: int, texts: int) -> ColumnElement[bool]:
+    since = bindparam(f"since_{number}", type_=_INBOUND.received_at.type)
+    sent = select(_INBOUND.id).where(
+        _INBOUND.sender_hash.in_(hash_params(keys)), _INBOUND.received_at > since
+    )
+    return exists(sent.offset(texts - 1).limit(1).subquery().select())
 
 
 @lru_cache

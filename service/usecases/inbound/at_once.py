@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 
 from service.domain.keywords import Keyword, TextReading, normalize, read_text
+from service.domain.loop_guard import BUSY_LIMITS
 from service.domain.phone import PhoneNumber, find_sender
 from service.domain.twiml import EMPTY_RESPONSE
 from service.store.at_once import KnownSender, Settled, add_settled_text, find_known_sender
@@ -76,7 +77,8 @@ def _find_answer(context: Context, text: IncomingText, now: datetime) -> str | N
     if new.lookup is None or not was_key_seen(context.database.engine.dialect, new.lookup.key_id):
         return None
     with context.database.at_once() as connection:
-        sender = find_known_sender(connection, new.hashes)
+        crowds = [(limit.texts, now - limit.within) for limit in BUSY_LIMITS]
+        sender = find_known_sender(connection, new.hashes, crowds)
         settled = _settle(context, text, phone, sender, now) if sender else None
         if sender is None or settled is None:
             return None

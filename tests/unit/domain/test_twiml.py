@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.twiml import EMPTY_RESPONSE, TwimlText, build_twiml
+from service.domain.twiml import EMPTY_RESPONSE, TwimlText, build_twiml, read_words
 
 
 def read_back(xml: str) -> list[tuple[str, str | None]]:
@@ -62,3 +62,10 @@ def test_any_texts_make_valid_xml_and_lose_only_what_cannot_be_shown(bodies: lis
         lines = body.replace("\r\n", "\n").replace("\r", "\n")
         assert [c for c in text if c.isprintable()] == [c for c in lines if c.isprintable()]
         assert text.count("\n") == sum(c == "\n" for c in lines) or "\r" in body
+
+
+@pytest.mark.parametrize("body", ["us & them <3", "</Message><Message>x", 'it said "no"', "one\ntwo"])
+def test_the_words_of_an_answer_are_read_back(body: str) -> None:
+    texts = [TwimlText(body, "https://aftercare.invalid/twilio/status?ref=1&x='2'"), TwimlText("more")]
+    assert read_words(build_twiml(texts)).split() == [*body.split(), "more"]
+    assert read_words(EMPTY_RESPONSE) == ""
