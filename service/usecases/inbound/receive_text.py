@@ -29,6 +29,7 @@ from service.usecases.inbound.at_once import find_answer_at_once
 from service.usecases.inbound.decide import decide_outcome
 from service.usecases.inbound.faults import is_database_away, lost_a_race
 from service.usecases.inbound.incoming_text import IncomingText
+from service.usecases.inbound.loops import find_silence
 from service.usecases.inbound.reply import Incoming, Outcome, Reply, StoredText
 from service.usecases.people.consent_changes import Evidence, opt_out, opt_out_unread
 
@@ -99,7 +100,7 @@ def _store(context: Context, session: Session, text: IncomingText, now: datetime
 
 def _handle(context: Context, session: Session, stored: StoredText, now: datetime) -> str:
     incoming = _read(context, session, stored, now)
-    outcome = decide_outcome(incoming)
+    outcome = find_silence(incoming) or decide_outcome(incoming)
     answer, riding = _answer(incoming, outcome)
     participant_id = incoming.participant.id if incoming.participant else None
     conclusion = Conclusion(participant_id, outcome.meaning, answer, incoming.tasks)
