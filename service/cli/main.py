@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from service.cli.campaigns import campaigns
 from service.cli.keys import keys
 from service.cli.meetings import meetings
 from service.cli.messages import messages, why
@@ -19,6 +20,6 @@ def main() -> None:
     """A text line that stays with people through the first year after opioid treatment."""
 
 
-for _command in (keys, live, meetings, messages, participants, staff, tasks, why):
+for _command in (campaigns, keys, live, meetings, messages, participants, staff, tasks, why):
     main.add_command(_command)
 register_run_commands(main)

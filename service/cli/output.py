@@ -24,6 +24,7 @@ from service.logs import configure_logs
 from service.store.database import DATABASE_AWAY, Database, real_now
 from service.store.keyring import DecryptionError
 from service.store.schema import find_pending_migration
+from service.usecases.campaigns.save_campaign import CampaignConflictError, NoCampaignError
 from service.usecases.meetings.import_meetings import MeetingImportError
 from service.usecases.operations.explain_message import NoMessageError
 from service.usecases.operations.live_mode import NotReadyError
@@ -57,6 +58,7 @@ class FaultError(CliError):
 
 
 _EXPECTED = (
+    CampaignConflictError,
     ConfigError,
     CatalogError,
     DecryptionError,
@@ -65,6 +67,7 @@ _EXPECTED = (
     MeetingChoiceError,
     MeetingImportError,
     NobodyError,
+    NoCampaignError,
     NoMessageError,
     NotReadyError,
     StaffError,

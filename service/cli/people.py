@@ -36,6 +36,7 @@ from service.usecases.people.import_participants import (
     import_participants,
 )
 from service.usecases.people.imported_person import RowOutcome
+from service.usecases.people.move_zone import MoveOutcome, change_zone
 from service.usecases.people.participant_file import ParticipantFileError
 from service.usecases.people.show_participant import show_participant
 
@@ -151,6 +152,24 @@ def erase(phone: str, yes: bool, as_json: bool) -> None:
 _ERASED = {
     Erasure.ERASED: "erased; the number stays on the list of those never to be texted",
     Erasure.NOTHING_STORED: "nothing was stored; the number is on the list of those never to be texted",
+}
+
+
+@participants.command("zone")
+@click.argument("phone")
+@click.argument("zone")
+@as_json_option
+def zone_command(phone: str, zone: str, as_json: bool) -> None:
+    """Set the time ZONE (IANA, like America/Chicago) a person lives in; their day is planned anew there."""
+    with open_runtime() as runtime:
+        number = parse_number(phone, runtime.settings.org_country)
+        moved = change_zone(runtime.context, number, zone, find_operator(), runtime.clock())
+    emit({"result": str(moved)}, as_json, lambda _row: _MOVED[moved])
+
+
+_MOVED = {
+    MoveOutcome.MOVED: "moved; what was waiting is planned anew by the clock there",
+    MoveOutcome.UNCHANGED: "nothing to do: this is the zone already",
 }
 
 

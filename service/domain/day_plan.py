@@ -6,7 +6,7 @@ A day is planned at once so that caps and precedence see everything that falls o
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,7 +23,10 @@ NEVER_LATER_THAN = timedelta(hours=48)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something that wants to be said at `at` (aware UTC). `until` bounds it where the event itself does."""
+    """Something that wants to be said at `at` (aware UTC). `until` bounds it where the event itself does.
+
+    `refused` is why it must not be said after all: then it only leaves a row with that reason.
+    """
 
     key: str
     source: str
@@ -34,6 +37,7 @@ class Candidate:
     late: LatePolicy
     at: datetime
     until: datetime | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,10 @@ class DayCounts:
 
 @dataclass(frozen=True, slots=True)
 class PlannedText:
-    """A candidate with its fate: planned for `due_at`, held until then with a reason, or expired with one."""
+    """A candidate with its fate: planned for `due_at`, held until then with a reason, or expired with one.
+
+    `message_id` is there when it is a row already, planned before, that may lose its place to a new one.
+    """
 
     candidate: Candidate
     send_after: datetime
@@ -63,6 +70,7 @@ class PlannedText:
     local_on: date
     state: MessageState
     reason: str | None
+    message_id: int | None = None
 
 
 def plan_day(
@@ -72,35 +80,42 @@ def plan_day(
     existing_keys: Collection[str],
     counts: DayCounts,
     now: datetime,
+    seated: Sequence[PlannedText] = (),
 ) -> list[PlannedText]:
     """Decide every candidate of the local day `on`. Highest precedence first; ties by time, then key.
 
     Candidates whose key exists already are left as they are, so that planning twice changes nothing.
+    `seated` are capped texts of the day that wait as rows, not in `counts`: a new one of higher precedence
+    takes the place of the lowest, which is then in the answer with its new fate. A text that was pushed out
+    before is not among them: it has its place on the day it was moved to.
     """
-    ordered = sorted(
-        (candidate for candidate in candidates if candidate.key not in existing_keys),
-        key=lambda candidate: (KIND_RULES[candidate.kind].rank, candidate.at, candidate.key),
-    )
-    planned: list[PlannedText] = []
+    placed = [
+        _place(candidate, person, now) for candidate in candidates if candidate.key not in existing_keys
+    ]
     today, week = counts.today, counts.this_week
-    for candidate in ordered:
-        text = _place(candidate, person, now)
-        rule = KIND_RULES[candidate.kind]
-        if rule.is_capped and text.state is MessageState.PLANNED:
-            if week >= WEEKLY_CAP:
-                text = _push_out(text, person, on + timedelta(days=7 - on.weekday()), "cap_week")
-            elif today >= DAILY_CAP:
-                text = _push_out(text, person, on + timedelta(days=1), "cap_day")
-            else:
+    decided: list[PlannedText] = []
+    for text in sorted((*seated, *placed), key=_precedence):
+        is_capped = KIND_RULES[text.candidate.kind].is_capped and text.state is MessageState.PLANNED
+        if is_capped and week >= WEEKLY_CAP:
+            decided.append(_push_out(text, person, on + timedelta(days=7 - on.weekday()), "cap_week"))
+        elif is_capped and today >= DAILY_CAP:
+            decided.append(_push_out(text, person, on + timedelta(days=1), "cap_day"))
+        else:
+            if is_capped:
                 today, week = today + 1, week + 1
-        planned.append(text)
-    return planned
+            if text.message_id is None:
+                decided.append(text)
+    return decided
+
+
+def _precedence(text: PlannedText) -> tuple[int, bool, datetime, str]:
+    """Among equals, what has its place already keeps it."""
+    candidate = text.candidate
+    return KIND_RULES[candidate.kind].rank, text.message_id is None, candidate.at, candidate.key
 
 
 def _place(candidate: Candidate, person: PersonHours, now: datetime) -> PlannedText:
-    send_before = min(
-        candidate.until or _useful_until(candidate, person), candidate.at + NEVER_LATER_THAN
-    )
+    send_before = min(candidate.until or _useful_until(candidate, person), candidate.at + NEVER_LATER_THAN)
     if now >= send_before:
         return _text(candidate, person, candidate.at, send_before, MessageState.EXPIRED, "too_late")
     send_after = candidate.at
@@ -134,12 +149,13 @@ def _push_out(text: PlannedText, person: PersonHours, to: date, reason: str) -> 
     candidate = text.candidate
     rule = KIND_RULES[candidate.kind]
     if not rule.defers:
-        return _text(candidate, person, text.send_after, text.send_before, MessageState.EXPIRED, reason)
+        return replace(text, state=MessageState.EXPIRED, reason=reason)
     zone = person.zones[0]
     same_time = local_datetime(text.send_after, zone).time()
     due_at = next_open(to_utc(to, same_time, zone), person.window, person.zones)
     send_before = max(text.send_before, due_at + rule.useful_for)
-    return _text(candidate, person, due_at, send_before, MessageState.HELD, reason)
+    moved = _text(candidate, person, due_at, send_before, MessageState.HELD, reason)
+    return replace(moved, message_id=text.message_id)
 
 
 def _text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -13,13 +13,16 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    String,
     Text,
     any_,
     bindparam,
+    case,
     cast,
     column,
     func,
     literal,
+    or_,
     select,
     update,
 )
@@ -29,7 +32,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.store.base import table_of
 from service.store.messages import Message
-from service.store.participants import Participant
+from service.store.participants import Participant, ParticipantStatus
 
 _PARTICIPANTS, _MESSAGES = table_of(Participant), table_of(Message)
 _moves = func.unnest(
@@ -56,8 +59,8 @@ def is_one_of(
     """Whether a column is one of many: on PostgreSQL one array in place of hundreds of parameters."""
     if session.get_bind().dialect.name == "sqlite":
         return column.in_(values)
-    is_text = any(isinstance(value, str) for value in values)
-    return column == any_(literal(list(values), ARRAY(Text if is_text else BigInteger)))
+    item = Text if isinstance(column.type, String) else BigInteger
+    return column == any_(literal(list(values), ARRAY(item)))
 
 
 _PLANNED_COLUMNS = (
@@ -96,3 +99,28 @@ def move_planning(session: Session, moves: Sequence[tuple[int, date, datetime | 
         return
     ids, through, next_at = (list(values) for values in zip(*moves, strict=True))
     session.connection().execute(_MOVE_ALL, {"ids": ids, "through": through, "next_at": next_at})
+
+
+def lower_planning(
+    session: Session, wanted: Sequence[ColumnElement[bool]], moments: Mapping[str, datetime]
+) -> int:
+    """Plan active people no later than at the moment of their zone; returns how many that changed.
+
+    They are locked first, in the order that all keep: whoever plans one of them now is waited for.
+    """
+    at = case(dict(moments), value=Participant.timezone)
+    ids = session.scalars(
+        select(Participant.id)
+        .where(
+            *wanted,
+            Participant.status == ParticipantStatus.ACTIVE,
+            Participant.timezone.in_(moments),
+            or_(Participant.next_plan_at.is_(None), Participant.next_plan_at > at),
+        )
+        .order_by(Participant.id)
+        .with_for_update(key_share=True)
+    ).all()
+    if ids:
+        due = update(_PARTICIPANTS).where(is_one_of(session, _PARTICIPANTS.c.id, ids)).values(next_plan_at=at)
+        session.execute(due)
+    return len(ids)

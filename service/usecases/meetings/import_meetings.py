@@ -22,11 +22,10 @@ from service.domain.meetings import (
     shrinks_too_much,
 )
 from service.store.meetings import ChosenMeeting, Meeting, MeetingSource
-from service.store.participants import Participant, ParticipantStatus
 from service.store.staff import AuditEvent
 from service.usecases.context import Context
-from service.usecases.meetings.reminders import cancel_reminders
-from service.usecases.people.consent_changes import plan_from
+from service.usecases.meetings.reminders import replan_reminders
+from service.usecases.sending.void import lock_people
 
 
 class MeetingImportError(Exception):
@@ -178,19 +177,14 @@ def _plan_again(session: Session, changes: MeetingChanges, now: datetime) -> int
     chosen = session.scalars(
         select(ChosenMeeting).where(ChosenMeeting.meeting_id.in_(touched), ChosenMeeting.ended_at.is_(None))
     ).all()
-    people = session.scalars(
-        select(Participant)
-        .where(Participant.id.in_([row.participant_id for row in chosen]))
-        .order_by(Participant.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).all()
+    people = lock_people(session, {row.participant_id for row in chosen})
+    count = 0
     for ids, reason in ((changes.moved_ids, "meeting_moved"), (changes.closed_ids, "meeting_closed")):
-        cancel_reminders(session, [row.id for row in chosen if row.meeting_id in ids], reason, now)
-    active = [person for person in people if person.status == ParticipantStatus.ACTIVE]
-    for person in active:
-        plan_from(person, now)
-    return len(active)
+        theirs = [row for row in chosen if row.meeting_id in ids]
+        owners = {row.participant_id for row in theirs}
+        touched_people = [person for person in people if person.id in owners]
+        count += replan_reminders(session, touched_people, [row.id for row in theirs], reason, now)
+    return count
 
 
 def _record(session: Session, source: MeetingSource, changes: MeetingChanges, by: str, now: datetime) -> None:

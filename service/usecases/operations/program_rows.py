@@ -19,7 +19,8 @@ def sync_programs(session: Session, catalog: Catalog, now: datetime) -> dict[str
     """Store each program of the catalog that its newest stored version does not equal, as its next version.
 
     Returns how many were `added`, `changed` and `unchanged`. A file put back to what it said before is a
-    change like any other: the newest version is the one that runs. Safe to repeat; does not commit.
+    change like any other: the newest version is the one that runs. Safe to repeat; does not commit. What was
+    planned under an older version is taken back by `apply_changes`, which planning calls as well.
     """
     counts = Counter(added=0, changed=0, unchanged=0)
     for program_id, definition in sorted(catalog.program_definitions.items()):
@@ -37,6 +38,7 @@ def sync_programs(session: Session, catalog: Catalog, now: datetime) -> dict[str
                 sha256=digest,
                 definition=definition,
                 created_at=now,
+                applied_at=None if newest else now,
             )
         )
     session.flush()

@@ -19,6 +19,7 @@ _REASONS: dict[str, str] = {
     "enrollment_ended": "the program began anew with a later discharge date",
     "erased": "the person was erased",
     "filtered": "the carriers blocked the wording",
+    "inbound_not_checked": "after an outage, texts that came in meanwhile are looked for first",
     "lease_ran_out": "the worker that had it stopped; if it may have left, it is never sent again unasked",
     "looked_up_absent": "the provider was asked twice and does not have it",
     "lookup_key_missing": "a look-up key is missing from the settings, so opt-outs could be forgotten",

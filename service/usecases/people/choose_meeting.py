@@ -12,11 +12,10 @@ from sqlalchemy.orm import Session
 
 from service.domain.phone import PhoneNumber
 from service.store.meetings import ChosenMeeting, Meeting
-from service.store.participants import Participant, ParticipantStatus, find_participant
+from service.store.participants import Participant, find_participant
 from service.store.staff import AuditEvent
 from service.usecases.context import Context
-from service.usecases.meetings.reminders import cancel_reminders
-from service.usecases.people.consent_changes import plan_from
+from service.usecases.meetings.reminders import replan_reminders
 from service.usecases.people.show_participant import NobodyError, list_chosen_meetings
 
 MAX_LABEL = 40
@@ -76,9 +75,10 @@ def choose_meeting(
             return ChoiceOutcome.UNCHANGED
         else:
             chosen.version += 1
-            cancel_reminders(session, [chosen.id], "meeting_choice_changed", operator.now)
         chosen.label, chosen.minutes_before = label, choice.minutes_before
-        _plan_again(session, participant, operator, outcome)
+        session.flush()
+        replan_reminders(session, [participant], [chosen.id], "meeting_choice_changed", operator.now)
+        _record(session, participant, operator, f"meeting_{outcome}")
     return outcome
 
 
@@ -93,8 +93,8 @@ def drop_meeting(context: Context, phone: PhoneNumber, meeting_id: int, operator
         if chosen is None:
             return ChoiceOutcome.UNCHANGED
         chosen.ended_at = operator.now
-        cancel_reminders(session, [chosen.id], "meeting_dropped", operator.now)
-        _plan_again(session, participant, operator, ChoiceOutcome.REMOVED)
+        replan_reminders(session, [participant], [chosen.id], "meeting_dropped", operator.now)
+        _record(session, participant, operator, f"meeting_{ChoiceOutcome.REMOVED}")
     return ChoiceOutcome.REMOVED
 
 
@@ -128,14 +128,6 @@ def _find_current(session: Session, participant_id: int, meeting_id: int) -> Cho
         ChosenMeeting.ended_at.is_(None),
     )
     return session.scalars(query).first()
-
-
-def _plan_again(
-    session: Session, participant: Participant, operator: Operator, outcome: ChoiceOutcome
-) -> None:
-    if participant.status == ParticipantStatus.ACTIVE:
-        plan_from(participant, operator.now)
-    _record(session, participant, operator, f"meeting_{outcome}")
 
 
 def _record(session: Session, participant: Participant, operator: Operator, action: str) -> None:

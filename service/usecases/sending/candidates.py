@@ -1,13 +1,14 @@
-"""What a person's programs and chosen meetings want to say on a local day. Pure: values in, values out."""
+"""What a person's programs, campaigns and chosen meetings want to say on a local day. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from service.domain.campaign import Campaign, CampaignKind, Enrolled, Person, next_date, slots_on
 from service.domain.day_plan import Candidate, PersonHours
 from service.domain.kinds import MessageKind
 from service.domain.local_time import local_date, start_of_day, to_utc
@@ -16,6 +17,9 @@ from service.domain.program import LatePolicy, Program, next_day_with_steps, ste
 from service.domain.quiet_hours import DEFAULT_WINDOW, SendingWindow
 
 LOOK_AHEAD = timedelta(days=9)
+
+CAMPAIGN_TEXT = "campaign/"
+"""What the text of a campaign with its own words is called, before its slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,50 @@ class DueMeeting:
     chosen_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class DueCampaign:
+    """A campaign that runs. `tags` are the keyed hashes of its audience's labels."""
+
+    source: str
+    version: int
+    campaign: Campaign
+    tags: frozenset[str]
+    scheduled_at: datetime
+    resumed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What may speak to anybody: programs by id, running campaigns, and the versions that count.
+
+    `campaign_versions` has every campaign by source; None for one that is paused. `former_days` are, by
+    program and step, days on which older versions said what the newest says on another day.
+    """
+
+    programs: Mapping[str, Program]
+    campaigns: Sequence[DueCampaign] = ()
+    campaign_versions: Mapping[str, int | None] = field(default_factory=dict)
+    former_days: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class DuePerson:
-    """A person whose day is to be planned, with everything that may speak on it."""
+    """A person whose day is to be planned, with everything that may speak on it.
+
+    `said` is what went out on another day than it now stands on: campaigns that speak once, by source, and
+    steps as `e<enrollment>:<step>`.
+    """
 
     id: int
     hours_zones: tuple[ZoneInfo, ...]
     window: SendingWindow
     planned_through: date | None
     is_active: bool
+    language: str = "en"
     programs: list[DueProgram] = field(default_factory=list)
     meetings: list[DueMeeting] = field(default_factory=list)
+    tags: frozenset[str] = frozenset()
+    said: set[str] = field(default_factory=set)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -81,34 +118,81 @@ def person_hours(row: Any) -> tuple[tuple[ZoneInfo, ...], SendingWindow]:
     return tuple(zones), window
 
 
-def list_candidates(person: DuePerson, programs: dict[str, Program], on: date) -> list[Candidate]:
+def list_candidates(person: DuePerson, sources: Sources, on: date) -> list[Candidate]:
     """Everything that wants to be said to `person` on their local day `on`."""
-    return _program_candidates(person, programs, on) + _meeting_candidates(person, on)
+    found = _program_candidates(person, sources, on) + _meeting_candidates(person, on)
+    return found + _campaign_candidates(person, sources, on) if sources.campaigns else found
 
 
-def _program_candidates(person: DuePerson, programs: dict[str, Program], on: date) -> list[Candidate]:
+def _program_candidates(person: DuePerson, sources: Sources, on: date) -> list[Candidate]:
     found = []
     for due in person.programs:
-        program = programs.get(due.program_id)
+        program = sources.programs.get(due.program_id)
         if program is None or on < due.started_on:
             continue
+        source = f"e{due.enrollment_id}"
         for step in steps_on(program, due.anchor_on, on):
             at = to_utc(on, step.at, person.zone)
-            if at < due.started_at and step.late is LatePolicy.SKIP:
-                continue
+            refused = "before_enrollment" if at < due.started_at and step.late is LatePolicy.SKIP else None
+            if person.said and f"{source}:{step.step_id}" in person.said:
+                refused = "already_sent"
             found.append(
                 Candidate(
-                    key=f"e{due.enrollment_id}:{person.id}:{on.isoformat()}:{step.step_id}",
-                    source=f"e{due.enrollment_id}",
+                    key=f"{source}:{person.id}:{on.isoformat()}:{step.step_id}",
+                    source=source,
                     source_version=program.version,
                     kind=step.kind,
                     text_id=step.text_id or "",
                     check_in_id=step.check_in_id,
                     late=step.late,
                     at=at,
+                    refused=refused,
                 )
             )
     return found
+
+
+def as_audience(person: DuePerson, programs: Mapping[str, Program]) -> Person:
+    """A person as the audience of a campaign sees them."""
+    enrolled = [
+        Enrolled(due.program_id, due.anchor_on, due.started_on, programs[due.program_id].days)
+        for due in person.programs
+        if due.program_id in programs
+    ]
+    return Person(person.language, person.tags, enrolled)
+
+
+def _campaign_candidates(person: DuePerson, sources: Sources, on: date) -> list[Candidate]:
+    found = []
+    audience = as_audience(person, sources.programs)
+    for due in sources.campaigns:
+        if on < local_date(due.scheduled_at, person.zone):
+            continue
+        for slot in slots_on(due.campaign, audience, due.tags, on):
+            at = to_utc(on, slot.at, person.zone)
+            found.append(
+                Candidate(
+                    key=f"{due.source}:{person.id}:{on.isoformat()}:{slot.id}",
+                    source=due.source,
+                    source_version=due.version,
+                    kind=MessageKind.CAMPAIGN,
+                    text_id=slot.text.template or f"{CAMPAIGN_TEXT}{slot.id}",
+                    check_in_id=None,
+                    late=LatePolicy.SKIP,
+                    at=at,
+                    refused=_find_refusal(person, due, at),
+                )
+            )
+    return found
+
+
+def _find_refusal(person: DuePerson, due: DueCampaign, at: datetime) -> str | None:
+    if due.campaign.kind is CampaignKind.ONCE and due.source in person.said:
+        return "already_sent"
+    if due.resumed_at is not None and at < due.resumed_at:
+        return "paused_campaign"
+    joined_at = min(program.started_at for program in person.programs)
+    return "before_enrollment" if at < joined_at else None
 
 
 def _meeting_candidates(person: DuePerson, on: date) -> list[Candidate]:
@@ -160,10 +244,11 @@ def _reminders(
     return reminders
 
 
-def next_day_to_plan(person: DuePerson, programs: dict[str, Program], through: date) -> date | None:
+def next_day_to_plan(person: DuePerson, sources: Sources, through: date) -> date | None:
     """The next local day after `through` on which anything wants to be said; None when nothing does."""
     if not person.is_active:
         return None
+    programs = sources.programs
     days = [
         day
         for due in person.programs
@@ -176,4 +261,36 @@ def next_day_to_plan(person: DuePerson, programs: dict[str, Program], through: d
             local_date(plan.send_at, person.zone)
             for _, plan in _reminders(person, meeting, tomorrow, LOOK_AHEAD)
         ]
+    if sources.campaigns:
+        audience = as_audience(person, programs)
+        days += [
+            day
+            for due in sources.campaigns
+            if (day := next_date(due.campaign, audience, due.tags, through)) is not None
+        ]
     return min(days, default=None)
+
+
+def find_stale(person: DuePerson, sources: Sources, source: str, version: int) -> str | None:
+    """Why a text that waits is void: what it comes from was changed since. None when it stands."""
+    kind, number = source[0], source[1:]
+    if kind == "c":
+        current = sources.campaign_versions.get(source, 0)
+        if current is None:
+            return "paused_campaign"
+        return None if current == version else "edited"
+    if kind == "e":
+        programs = sources.programs
+        current = next(
+            (
+                programs[due.program_id].version
+                for due in person.programs
+                if str(due.enrollment_id) == number and due.program_id in programs
+            ),
+            version,
+        )
+        return None if current == version else "edited"
+    if kind == "m":
+        chosen = (meeting.version for meeting in person.meetings if str(meeting.chosen_id) == number)
+        return None if next(chosen, version) == version else "meeting_choice_changed"
+    return None

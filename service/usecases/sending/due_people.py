@@ -3,30 +3,78 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
+from service.domain.day_plan import Candidate, DayCounts, PlannedText
 from service.domain.delivery import ON_ITS_WAY, STOPPABLE, MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
+from service.domain.local_time import local_date
+from service.domain.program import LatePolicy
 from service.store.bulk import is_one_of
-from service.store.meetings import ChosenMeeting, Meeting
 from service.store.messages import Message
-from service.store.participants import Enrollment, EnrollmentStatus, Participant, ParticipantStatus
-from service.usecases.sending.candidates import DueMeeting, DuePerson, DueProgram, person_hours
+from service.store.participants import Participant, ParticipantStatus
+from service.usecases.sending.candidates import (
+    DuePerson,
+    Sources,
+    find_stale,
+    person_hours,
+)
 
 COUNTED = STOPPABLE | ON_ITS_WAY
 """Texts that count toward a day's and a week's limit: still to go, or surely or possibly gone."""
 
 
+LIVES_BY = (
+    Participant.id,
+    Participant.timezone,
+    Participant.zone_is_confirmed,
+    Participant.area_timezones,
+    Participant.window_opens,
+    Participant.window_closes,
+    Participant.window_opens_sunday,
+    Participant.language,
+    Participant.planned_through,
+    Participant.status,
+)
+"""What of a participant decides their days."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoidText:
+    """A text that waits for something that was changed since. `planned_on` is the day to plan again."""
+
+    message_id: int
+    reason: str
+    planned_on: date
+
+
 @dataclass(slots=True)
 class ExistingTexts:
-    """What a person's days already hold: keys of texts, and the local dates of capped ones."""
+    """What a person's days already hold: keys of texts, and the local dates of capped ones.
+
+    `seated` are capped texts that wait for their day, and may lose their place to one of higher precedence;
+    they are not in `capped`. `void` are those that no longer stand; they are in neither.
+    """
 
     keys: set[str] = field(default_factory=set)
     capped: list[date] = field(default_factory=list)
+    seated: dict[date, list[PlannedText]] = field(default_factory=lambda: defaultdict(list))
+    void: list[VoidText] = field(default_factory=list)
+
+    def count_on(self, on: date) -> DayCounts:
+        """Capped texts of the day and its week that cannot lose their place on this day."""
+        monday = on - timedelta(days=on.weekday())
+        days = self.capped + [day for day, texts in self.seated.items() if day != on for _ in texts]
+        return DayCounts(
+            today=sum(1 for day in days if day == on),
+            this_week=sum(1 for day in days if monday <= day < monday + timedelta(days=7)),
+        )
 
 
 def claim_people(
@@ -42,17 +90,7 @@ def claim_people(
     Their ids are put into `claimed` before anything of theirs is read that could be wrong.
     """
     query = (
-        select(
-            Participant.id,
-            Participant.timezone,
-            Participant.zone_is_confirmed,
-            Participant.area_timezones,
-            Participant.window_opens,
-            Participant.window_closes,
-            Participant.window_opens_sunday,
-            Participant.planned_through,
-            Participant.status,
-        )
+        select(*LIVES_BY)
         .where(Participant.next_plan_at <= now)
         .order_by(Participant.next_plan_at)
         .limit(size)
@@ -63,77 +101,107 @@ def claim_people(
     rows = session.execute(query).all()
     if claimed is not None:
         claimed += [row.id for row in rows]
-    people = {}
-    for row in rows:
-        zones, window = person_hours(row)
-        people[row.id] = DuePerson(
-            id=row.id,
-            hours_zones=zones,
-            window=window,
-            planned_through=row.planned_through,
-            is_active=row.status == ParticipantStatus.ACTIVE,
-        )
-    return people
+    return {row.id: as_due_person(row) for row in rows}
 
 
-def load_sources(session: Session, people: dict[int, DuePerson]) -> None:
-    enrollments = session.execute(
-        select(
-            Enrollment.id,
-            Enrollment.participant_id,
-            Enrollment.program_id,
-            Enrollment.anchor_on,
-            Enrollment.started_on,
-            Enrollment.started_at,
-        ).where(
-            is_one_of(session, Enrollment.participant_id, people),
-            Enrollment.status == EnrollmentStatus.ACTIVE,
-        )
+def as_due_person(row: Any) -> DuePerson:
+    """A participant row as planning sees it, with the columns of `LIVES_BY`. Raises for an unknown zone."""
+    zones, window = person_hours(row)
+    return DuePerson(
+        id=row.id,
+        hours_zones=zones,
+        window=window,
+        language=row.language,
+        planned_through=row.planned_through,
+        is_active=row.status == ParticipantStatus.ACTIVE,
     )
-    for row in enrollments:
-        people[row.participant_id].programs.append(
-            DueProgram(row.id, row.program_id, row.anchor_on, row.started_on, row.started_at)
-        )
-    meetings = session.execute(
-        select(
-            ChosenMeeting.id,
-            ChosenMeeting.participant_id,
-            ChosenMeeting.minutes_before,
-            ChosenMeeting.version,
-            ChosenMeeting.created_at,
-            Meeting.weekday,
-            Meeting.starts_at,
-            Meeting.timezone,
-        )
-        .join(Meeting, Meeting.id == ChosenMeeting.meeting_id)
-        .where(is_one_of(session, ChosenMeeting.participant_id, people), ChosenMeeting.ended_at.is_(None))
-    )
-    for listed in meetings:
-        people[listed.participant_id].meetings.append(
-            DueMeeting(
-                listed.id,
-                listed.version,
-                listed.weekday,
-                listed.starts_at,
-                listed.timezone,
-                listed.minutes_before,
-                listed.created_at,
-            )
-        )
 
 
-def load_existing(session: Session, people: dict[int, DuePerson]) -> dict[int, ExistingTexts]:
+def load_existing(
+    session: Session, people: dict[int, DuePerson], sources: Sources
+) -> dict[int, ExistingTexts]:
+    """What stands in each person's days already. A text counts for the day to which it was put off."""
     existing: dict[int, ExistingTexts] = defaultdict(ExistingTexts)
     oldest = min((person.planned_through or date.max) for person in people.values())
     since = oldest - timedelta(days=8) if oldest != date.max else None
     query = select(
-        Message.participant_id, Message.dedupe_key, Message.kind, Message.state, Message.local_on
+        Message.id,
+        Message.participant_id,
+        Message.dedupe_key,
+        Message.kind,
+        Message.state,
+        Message.local_on,
+        case((Message.due_at != Message.send_after, Message.due_at)).label("put_off_to"),
     ).where(is_one_of(session, Message.participant_id, people), Message.state != MessageState.CANCELED)
     if since is not None:
         query = query.where(Message.local_on >= since)
-    for row in session.execute(query):
-        mine = existing[row.participant_id]
+    rows = session.execute(query).all()
+    waiting = _load_waiting(session, [row.id for row in rows if row.state in STOPPABLE])
+    for row in rows:
+        mine, person = existing[row.participant_id], people[row.participant_id]
+        text = waiting.get(row.id)
+        if text is not None and (reason := find_stale(person, sources, text.source, text.source_version)):
+            mine.void.append(VoidText(row.id, reason, planned_on(row.dedupe_key, row.local_on)))
+            continue
         mine.keys.add(row.dedupe_key)
         if row.state in COUNTED and KIND_RULES[MessageKind(row.kind)].is_capped and row.local_on:
-            mine.capped.append(row.local_on)
+            on = local_date(row.put_off_to, person.zone) if row.put_off_to else row.local_on
+            if text is not None and text.state is MessageState.PLANNED and not text.tries:
+                mine.seated[on].append(_as_planned(text, on))
+            else:
+                mine.capped.append(on)
     return existing
+
+
+def planned_on(key: str, local_on: date | None) -> date:
+    """The local date whose plan a text belongs to, by its key; `local_on` when that is earlier.
+
+    A text that a cap pushed out counts for a later date; a reminder's key names the date of the meeting.
+    """
+    by_key = date.fromisoformat(key.split(":")[2])
+    return min(by_key, local_on) if local_on else by_key
+
+
+def _load_waiting(session: Session, ids: Sequence[int]) -> dict[int, Any]:
+    """More of the few texts that have not left yet."""
+    if not ids:
+        return {}
+    query = select(
+        Message.id,
+        Message.dedupe_key,
+        Message.source,
+        Message.source_version,
+        Message.kind,
+        Message.text_id,
+        Message.check_in_id,
+        Message.late,
+        Message.state,
+        Message.send_after,
+        Message.send_before,
+        Message.due_at,
+        Message.tries,
+    ).where(is_one_of(session, Message.id, ids))
+    return {row.id: row for row in session.execute(query)}
+
+
+def _as_planned(row: Any, on: date) -> PlannedText:
+    candidate = Candidate(
+        key=row.dedupe_key,
+        source=row.source,
+        source_version=row.source_version,
+        kind=MessageKind(row.kind),
+        text_id=row.text_id,
+        check_in_id=row.check_in_id,
+        late=LatePolicy(row.late),
+        at=row.send_after,
+    )
+    return PlannedText(
+        candidate=candidate,
+        send_after=row.send_after,
+        send_before=row.send_before,
+        due_at=row.due_at,
+        local_on=on,
+        state=MessageState.PLANNED,
+        reason=None,
+        message_id=row.id,
+    )

@@ -9,7 +9,7 @@ doubles nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from service.domain.day_plan import DayCounts, PlannedText, plan_day
+from service.domain.day_plan import PlannedText, plan_day
 from service.domain.delivery import MessageState
 from service.domain.kinds import KIND_RULES
 from service.domain.local_time import local_date, start_of_day
@@ -35,10 +35,10 @@ from service.store.participants import (
     EnrollmentStatus,
     Participant,
 )
-from service.store.service_state import list_programs
 from service.usecases.context import Context
 from service.usecases.sending.candidates import (
     DuePerson,
+    Sources,
     list_candidates,
     next_day_to_plan,
 )
@@ -47,8 +47,11 @@ from service.usecases.sending.due_people import (
     ExistingTexts,
     claim_people,
     load_existing,
-    load_sources,
 )
+from service.usecases.sending.edits import apply_changes
+from service.usecases.sending.speakers import load_sources, load_speakers
+from service.usecases.sending.steps import Step, take_step
+from service.usecases.sending.void import void_texts
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +84,11 @@ class PlanCounts:
 
 
 def plan_due(context: Context, now: datetime) -> PlanCounts:
-    """Plan everybody who is due at `now` (aware UTC), batch by batch; commits after each batch."""
+    """Plan everybody who is due at `now` (aware UTC), batch by batch; commits after each batch.
+
+    Before that, edits that nobody finished applying are applied: they make people due.
+    """
+    _apply_changes(context, now)
     counts = PlanCounts()
     if _plan_batch(context, now, counts) < BATCH:
         return counts
@@ -92,6 +99,15 @@ def plan_due(context: Context, now: datetime) -> PlanCounts:
     for run in runs:
         counts.add(run.result())
     return counts
+
+
+def _apply_changes(context: Context, now: datetime) -> None:
+    try:
+        apply_changes(context, now)
+    except DATABASE_AWAY:
+        raise
+    except Exception as fault:  # one edit must not keep everybody from being planned
+        log.exception("edit_fault", exc_info=False, fault=type(fault).__name__)
 
 
 def _plan_batches(context: Context, now: datetime) -> PlanCounts:
@@ -110,7 +126,7 @@ def _plan_batch(context: Context, now: datetime, counts: PlanCounts) -> int:
     try:
         with context.database.begin() as session:
             people = claim_people(session, now, BATCH, claimed)
-            _plan_people(session, people, now, counts)
+            _plan_people(context, session, people, now, counts)
             return len(people)
     except DATABASE_AWAY:
         raise
@@ -143,7 +159,7 @@ def _plan_alone(
     try:
         with context.database.begin() as session:
             people = claim_people(session, now, 1, only_id=participant_id)
-            _plan_people(session, people, now, counts)
+            _plan_people(context, session, people, now, counts)
             return _Fate.PLANNED if people else _Fate.TAKEN
     except DATABASE_AWAY:
         raise
@@ -167,19 +183,23 @@ def _set_aside(session: Session, participant_id: int, now: datetime) -> None:
         add_task(session, TaskKind.CONFIGURATION, "plan_fault", now, participant_id=participant_id)
 
 
-def _plan_people(session: Session, people: dict[int, DuePerson], now: datetime, counts: PlanCounts) -> None:
+def _plan_people(
+    context: Context, session: Session, people: dict[int, DuePerson], now: datetime, counts: PlanCounts
+) -> None:
+    """Plan people who are locked. What runs is read after that lock: see `void.py`."""
     if not people:
         return
-    load_sources(session, people)
-    existing = load_existing(session, people)
-    programs = list_programs(session)
+    sources = load_sources(session, context.keyring)
+    load_speakers(session, people, sources)
+    existing = load_existing(session, people, sources)
+    void_texts(session, [one for mine in existing.values() for one in mine.void], now)
     rows: list[dict[str, Any]] = []
     moves: list[tuple[int, date, datetime | None]] = []
     for person in people.values():
-        through = _plan_person(person, programs, existing[person.id], now, rows)
-        next_on = next_day_to_plan(person, programs, through)
+        through = local_date(now, person.zone)
+        next_on = _plan_person(session, person, sources, existing[person.id], now, rows)
         moves.append((person.id, through, start_of_day(next_on, person.zone) if next_on else None))
-        _complete_enrollments(session, person, programs, through)
+        _complete_enrollments(session, person, sources.programs, through)
     if rows:
         add_planned(session, rows, now)
     move_planning(session, moves)
@@ -187,40 +207,56 @@ def _plan_people(session: Session, people: dict[int, DuePerson], now: datetime, 
 
 
 def _plan_person(
+    session: Session,
     person: DuePerson,
-    programs: dict[str, Program],
+    sources: Sources,
     existing: ExistingTexts,
     now: datetime,
     rows: list[dict[str, Any]],
-) -> date:
-    """Append the rows of every day from the first unplanned one to today; returns the last day planned."""
+) -> date | None:
+    """Append the rows of every day from the first unplanned one to today; returns the next day to plan.
+
+    However long nothing ran, no day is left out: what came to nothing is a row with its reason.
+    """
     today = local_date(now, person.zone)
-    first = min(person.planned_through + timedelta(days=1), today) if person.planned_through else today
-    on = max(first, today - timedelta(days=MAX_DAYS_BACK))
-    while on <= today and person.is_active:
+    through = person.planned_through or today
+    first = min(through + timedelta(days=1), today, *(one.planned_on for one in existing.void))
+    is_today = first == today and person.is_active
+    on = today if is_today else next_day_to_plan(person, sources, first - timedelta(days=1))
+    while on is not None and on <= today:
         texts = plan_day(
             on,
-            list_candidates(person, programs, on),
+            list_candidates(person, sources, on),
             person.hours,
             existing.keys,
-            _counts(existing, on),
+            existing.count_on(on),
             now,
+            existing.seated.get(on, ()),
         )
         for text in texts:
-            rows.append(_row(person, text, now))
             existing.keys.add(text.candidate.key)
+            if text.message_id is None:
+                rows.append(_row(person, text, now))
+            else:
+                existing.seated[on] = [
+                    one for one in existing.seated[on] if one.message_id != text.message_id
+                ]
+                _displace(session, text, text.message_id, now)
             if text.state in COUNTED and KIND_RULES[text.candidate.kind].is_capped:
                 existing.capped.append(text.local_on)
-        on += timedelta(days=1)
-    return today
+        on = next_day_to_plan(person, sources, on)
+    return on
 
 
-def _counts(existing: ExistingTexts, on: date) -> DayCounts:
-    monday = on - timedelta(days=on.weekday())
-    return DayCounts(
-        today=sum(1 for day in existing.capped if day == on),
-        this_week=sum(1 for day in existing.capped if monday <= day < monday + timedelta(days=7)),
-    )
+def _displace(session: Session, text: PlannedText, message_id: int, now: datetime) -> None:
+    """Take a text's place away for one of higher precedence, unless a worker has it already."""
+    changes = {
+        "send_after": text.send_after,
+        "send_before": text.send_before,
+        "due_at": text.due_at,
+        "local_on": text.local_on,
+    }
+    take_step(session, Step(message_id, MessageState.PLANNED, text.state, text.reason, changes=changes), now)
 
 
 def _row(person: DuePerson, text: PlannedText, now: datetime) -> dict[str, Any]:
@@ -247,7 +283,7 @@ def _row(person: DuePerson, text: PlannedText, now: datetime) -> dict[str, Any]:
 
 
 def _complete_enrollments(
-    session: Session, person: DuePerson, programs: dict[str, Program], through: date
+    session: Session, person: DuePerson, programs: Mapping[str, Program], through: date
 ) -> None:
     done = [
         due.enrollment_id

@@ -19,11 +19,13 @@ from service.domain.phone import PhoneNumber, find_e164
 from service.domain.program import Program
 from service.domain.segments import count_segments
 from service.domain.template import TemplateError, render
+from service.store.campaigns import CampaignStatus, StoredCampaign, read_campaign
 from service.store.meetings import ChosenMeeting, Meeting
 from service.store.messages import Message
 from service.store.participants import Participant, list_open_enrollments
 from service.usecases.context import Context
 from service.usecases.people.wording import frequency_of
+from service.usecases.sending.candidates import CAMPAIGN_TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,12 @@ def render_message(
         extra["label"] = context.catalog.get(NO_LABEL, language).body
     country = person.country if person else context.settings.org_country
     fields = context.common_fields(country, language) | (message.fields or {}) | extra
+    if message.kind == MessageKind.CAMPAIGN:
+        campaign = _find_campaign(session, message)
+        if isinstance(campaign, RenderFault):
+            return campaign
+        if text_id.startswith(CAMPAIGN_TEXT):
+            return _render_campaign(campaign, message, recipient, language, fields)
     try:
         for is_plain, tried in _tries(bool(person and person.wants_plain), message, fields):
             text = context.catalog.get(text_id, language, plain=is_plain)
@@ -81,6 +89,34 @@ def render_message(
     except (TemplateError, KeyError, LookupError):
         return RenderFault("render_fault", is_final=False)
     return RenderedText(recipient, body, text_id, text.version, check_in)
+
+
+def _find_campaign(session: Session, message: Message) -> StoredCampaign | RenderFault:
+    """The campaign of a text, if it still stands as it did when the text was planned."""
+    campaign = session.get(StoredCampaign, int(message.source.removeprefix("c")))
+    if campaign is None or campaign.status is CampaignStatus.DRAFT:
+        return RenderFault("edited", is_final=True)
+    if campaign.status is CampaignStatus.PAUSED:
+        return RenderFault("paused_campaign", is_final=True)
+    if campaign.version != message.source_version:
+        return RenderFault("edited", is_final=True)
+    return campaign
+
+
+def _render_campaign(
+    campaign: StoredCampaign, message: Message, recipient: PhoneNumber, language: str, fields: Fields
+) -> RenderedText | RenderFault:
+    """The campaign's own words, in the person's language or not at all."""
+    text = read_campaign(campaign).find_text(message.text_id.removeprefix(CAMPAIGN_TEXT))
+    if text is None:
+        return RenderFault("edited", is_final=True)
+    if language not in text.wordings:
+        return RenderFault("not_in_language", is_final=True)
+    try:
+        body = render(text.wordings[language], fields).rstrip()
+    except TemplateError:
+        return RenderFault("render_fault", is_final=False)
+    return RenderedText(recipient, body, message.text_id, campaign.version)
 
 
 def _tries(is_plain: bool, message: Message, fields: Fields) -> Iterator[tuple[bool, Fields]]:
