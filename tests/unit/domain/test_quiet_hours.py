@@ -143,6 +143,24 @@ def test_a_closed_window_does_not_close() -> None:
         closes_next(at("2026-03-02T20:00"), DEFAULT_WINDOW, [NEW_YORK])
 
 
+@pytest.mark.parametrize(
+    ("closes", "wish", "expected", "reason"),
+    [
+        (time(20), "19:54", "19:54", "as wished"),
+        (time(20), "19:58", "19:55", "a worker and a carrier need some minutes"),
+        (time(20), "20:00", "19:55", "closed"),
+        (time(9, 3), "09:02", "09:00", "a window of three minutes has its opening"),
+        (time(9, 3), "12:00", "09:00", "and it is not before that"),
+    ],
+)
+def test_the_last_moment_of_a_window_leaves_some_of_it(
+    closes: time, wish: str, expected: str, reason: str
+) -> None:
+    window, midnight = SendingWindow(time(9), closes), at("2026-03-02T00:00")
+    found = last_open(at(f"2026-03-02T{wish}"), window, [NEW_YORK], midnight)
+    assert found == at(f"2026-03-02T{expected}"), reason
+
+
 def test_both_ends_of_the_search_for_the_last_moment_are_included() -> None:
     moment = at("2026-03-02T12:00")
     assert last_open(moment, DEFAULT_WINDOW, [NEW_YORK], moment) == moment
