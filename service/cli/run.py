@@ -6,27 +6,30 @@ import os
 import secrets
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 from cryptography.fernet import Fernet
-from werkzeug.serving import BaseWSGIServer, make_server
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.cli.output import CliError, emit, open_runtime, say
+from service.cli.serving import DevelopmentServer, wait_for_signal
 from service.config import Settings, TransportName, load_settings
 from service.logs import configure_logs
 from service.scheduler import Worker
 from service.store.clock import system_clock
+from service.store.database import DatabaseBusyError
 from service.store.schema import find_pending_migration, upgrade
 from service.usecases.operations.checkup import list_findings
 from service.usecases.operations.demo import seed_demo
 from service.usecases.operations.live_mode import read_live
 from service.usecases.operations.program_rows import sync_programs
+from service.usecases.sending.edits import apply_changes
 from service.usecases.sending.work import work_once
 from service.web.app import create_app
-from service.wiring import Runtime, build_runtime
+from service.wiring import Runtime, build_account_readers, build_runtime
 
 GENERATED: dict[str, Callable[[], str]] = {
     "SECRET_KEY": lambda: secrets.token_urlsafe(48),
@@ -91,6 +94,7 @@ def bring_up_to_date(runtime: Runtime) -> None:
     upgrade(runtime.database)
     with runtime.database.begin() as session:
         sync_programs(session, runtime.context.catalog, system_clock())
+    apply_changes(runtime.context, runtime.clock())
     say(f"database is now at {pending}" if pending else "database is up to date")
 
 
@@ -98,8 +102,16 @@ def bring_up_to_date(runtime: Runtime) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def doctor(as_json: bool) -> None:
     """Check everything the service needs; exit 1 if something is wrong, 0 if only warnings remain."""
-    with open_runtime(migrated=False) as runtime:
-        findings = list_findings(runtime.context, runtime.clock())
+    with open_runtime(migrated=False) as runtime, ExitStack() as stack:
+        readers = build_account_readers(runtime.settings)
+        for reader in readers:
+            stack.callback(reader.close)
+        machine_now = system_clock()
+        try:
+            now = runtime.clock()
+        except (SQLAlchemyError, DatabaseBusyError):
+            now = machine_now
+        findings = list_findings(runtime.context, now, machine_now=machine_now, readers=readers)
     rows = [{"check": f.check, "level": f.level, "message": f.message} for f in findings]
     emit(rows, as_json, lambda row: f"{row['level']:7} {row['check']}: {row['message']}")
     if any(f.level == "error" for f in findings):
@@ -111,9 +123,12 @@ def doctor(as_json: bool) -> None:
 def web(port: int | None) -> None:
     """Development server. Production runs gunicorn (see Procfile)."""
     with open_runtime() as runtime:
-        server = _server(runtime, port or runtime.settings.port)
-        say(f"serving on http://127.0.0.1:{server.server_port}/")
-        _serve(server)
+        server = DevelopmentServer(create_app(runtime), port or runtime.settings.port)
+        server.start()
+        say(f"serving on http://127.0.0.1:{server.port}/")
+        wait_for_signal()
+        say("stopping ...")
+        server.stop()
 
 
 @click.command("worker")
@@ -128,7 +143,7 @@ def worker(once: bool, as_json: bool) -> None:
             if not Worker(runtime).run():
                 os._exit(1)  # a thread that hangs would be waited for; its leases run out by themselves
             return
-        counts = work_once(runtime.context, runtime.transport, runtime.clock)
+        counts = work_once(runtime.context, runtime.transport, runtime.clock, runtime.records)
         if runtime.simulator is not None:
             runtime.simulator.flush(30)
         stopped_by = read_live(runtime.context, runtime.clock())["sending_blocked"]
@@ -149,20 +164,16 @@ def demo(port: int, keep: Path | None) -> None:
         try:
             say("preparing the demo ...")
             bring_up_to_date(runtime)
-            server = _server(runtime, port)
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
-            thread.start()
+            server = DevelopmentServer(create_app(runtime), port)
+            server.start()
             seed_demo(runtime.context, runtime.clock())
             ticking = Worker(runtime)
             ticking.start()
             say(f"open http://127.0.0.1:{port}/phone/ and text JOIN; stop with Ctrl-C")
-            try:
-                thread.join()
-            except KeyboardInterrupt:
-                say("stopping ...")
-            finally:
-                server.shutdown()
-                ticking.stop()
+            wait_for_signal()
+            say("stopping ...")
+            ticking.stop()
+            server.stop()
         finally:
             runtime.close()
 
@@ -185,19 +196,3 @@ def demo_settings(port: int, database: Path) -> Settings:
         port=port,
         **keys,
     )
-
-
-def _server(runtime: Runtime, port: int) -> BaseWSGIServer:
-    try:
-        return make_server("127.0.0.1", port, create_app(runtime), threaded=True)
-    except (OSError, SystemExit):
-        raise CliError(f"port {port} is in use; choose another with --port") from None
-
-
-def _serve(server: BaseWSGIServer) -> None:
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        say("stopping ...")
-    finally:
-        server.server_close()
