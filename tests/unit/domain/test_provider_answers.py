@@ -60,7 +60,7 @@ KNOWN_CODES: list[tuple[int, AnswerClass, Where, timedelta | None, str]] = [
     (30610, A.RETRY_LATER, W.RECEIPT, 3 * HOUR, "quiet hours end"),
     (30640, A.PERMANENT, W.RECEIPT, None, "legal review first"),
     (35125, A.RETRY_LATER, W.CREATE, HOUR, "a full schedule empties slowly"),
-    (63038, A.RETRY_LATER, W.BOTH, DAY, "a rolling day"),
+    (63038, A.RETRY_LATER, W.BOTH, HOUR, "a rolling day: room comes back little by little"),
     (63017, A.RETRY, W.BOTH, MINUTE, "slow down"),
     (11200, A.BUG, W.DEBUGGER, None, "our webhook failed"),
     (12300, A.BUG, W.DEBUGGER, None, "our content type"),
