@@ -116,6 +116,8 @@ def _precedence(text: PlannedText) -> tuple[int, bool, datetime, str]:
 
 def _place(candidate: Candidate, person: PersonHours, now: datetime) -> PlannedText:
     send_before = min(candidate.until or _useful_until(candidate, person), candidate.at + NEVER_LATER_THAN)
+    if candidate.refused is not None:
+        return _text(candidate, person, candidate.at, send_before, MessageState.EXPIRED, candidate.refused)
     if now >= send_before:
         return _text(candidate, person, candidate.at, send_before, MessageState.EXPIRED, "too_late")
     send_after = candidate.at
