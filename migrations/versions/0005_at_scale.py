@@ -29,6 +29,7 @@ def upgrade() -> None:
         ["due_at"],
         postgresql_using="brin",
         postgresql_with={"pages_per_range": 32},
+        if_not_exists=True,
     )
     if op.get_bind().dialect.name == "postgresql":
         for table, settings in _SWEPT.items():
