@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import FrameType
 
 import structlog
@@ -21,8 +20,10 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from service.logs import describe_fault
+from service.store.clock import system_clock
 from service.store.database import DATABASE_AWAY
 from service.store.wake import listen_for_work
+from service.usecases.inbound.missed_texts import find_missed_texts
 from service.usecases.sending.deliver import deliver_due
 from service.usecases.sending.look_up import look_up_due
 from service.usecases.sending.plan import plan_due
@@ -40,6 +41,8 @@ DELIVER_EVERY_SECONDS = 1
 A text is planned for the minute, so a second is nothing; a day is planned hours ahead of most of its texts.
 An idle look costs the database well under a millisecond (docs/scaling.md)."""
 RECOVER_EVERY_SECONDS = 30
+MISSED_TEXTS_EVERY_SECONDS = 10
+"""How often it is asked whether a look is due; also the mark of a worker that is busy with something long."""
 LOOK_UP_EVERY_SECONDS = 30
 POLL_EVERY_SECONDS = 60
 
@@ -74,6 +77,7 @@ class Worker:
     ) -> None:
         self._runtime = runtime
         self._stopping = threading.Event()
+        self._has_looked = False
         self._hurrying = threading.Event()
         self._faults = FaultLog()
         self._scheduler = BackgroundScheduler(timezone="UTC")
@@ -83,6 +87,7 @@ class Worker:
             Tick("recover", self._recover, RECOVER_EVERY_SECONDS),
             Tick("plan", self._plan, plan_every),
             Tick("deliver", self._deliver, deliver_every),
+            Tick("missed_texts", self._find_missed_texts, MISSED_TEXTS_EVERY_SECONDS),
             Tick("look_up", self._look_up, LOOK_UP_EVERY_SECONDS),
             Tick("poll", self._poll, POLL_EVERY_SECONDS),
         )
@@ -152,7 +157,7 @@ class Worker:
         if not self._stopping.is_set():
             self._ticks[name].asked.set()
             with suppress(JobLookupError):  # it was stopped just now
-                self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+                self._scheduler.modify_job(name, next_run_time=system_clock())
 
     def _run_tick(self, tick: Tick) -> None:
         while not self._stopping.is_set():
@@ -169,6 +174,10 @@ class Worker:
     def _recover(self) -> None:
         recover_abandoned(self._runtime.context, self._runtime.clock())
 
+    def _find_missed_texts(self) -> None:
+        find_missed_texts(self._runtime.context, self._runtime.records, self._runtime.clock())
+        self._has_looked = True
+
     def _look_up(self) -> None:
         look_up_due(self._runtime.context, self._runtime.records, self._runtime.clock())
 
@@ -183,6 +192,8 @@ class Worker:
         record_tick(self._runtime.context, now)
 
     def _deliver(self) -> None:
+        if not self._has_looked:  # what came in while nobody was here decides what may leave
+            self._find_missed_texts()
         deliver_due(
             self._runtime.context,
             self._runtime.transport,

@@ -19,6 +19,7 @@ from service.domain.template import TemplateError, placeholders, render
 
 UNPROMPTED_KINDS = frozenset(MessageKind) - {
     MessageKind.REPLY,
+    MessageKind.OPT_OUT_REPLY,
     MessageKind.CRISIS_REPLY,
     MessageKind.ADMIN,
     MessageKind.STAFF_ALERT,

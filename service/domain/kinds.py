@@ -12,6 +12,7 @@ class MessageKind(StrEnum):
 
     CRISIS_REPLY = "crisis_reply"
     REPLY = "reply"
+    OPT_OUT_REPLY = "opt_out_reply"
     ADMIN = "admin"
     STAFF_ALERT = "staff_alert"
     APPOINTMENT_REMINDER = "appointment_reminder"
@@ -63,6 +64,7 @@ KIND_RULES: dict[MessageKind, KindRule] = {
     MessageKind.CRISIS_REPLY: KindRule(0, Lane.ANSWER, False, False, True, 2 * _HOUR),
     MessageKind.STAFF_ALERT: KindRule(0, Lane.ANSWER, False, False, True, 2 * _HOUR),
     MessageKind.REPLY: KindRule(0, Lane.ANSWER, False, False, False, 2 * _HOUR),
+    MessageKind.OPT_OUT_REPLY: KindRule(0, Lane.ANSWER, False, False, False, timedelta(minutes=5)),
     MessageKind.ADMIN: KindRule(0, Lane.TIMED, False, False, False, 48 * _HOUR),
     MessageKind.APPOINTMENT_REMINDER: KindRule(1, Lane.TIMED, False, False, True, 24 * _HOUR),
     MessageKind.MEDICINE_REMINDER: KindRule(2, Lane.TIMED, False, False, True, 4 * _HOUR),
@@ -81,7 +83,11 @@ KIND_RULES: dict[MessageKind, KindRule] = {
 }
 """Precedence and caps follow the program's collision rule: appointment, medicine, check-in, meeting,
 safety, campaign, milestone, tip, caring. Reminders a person chose and answers to a person's own text
-are never capped."""
+are never capped. A confirmation of a stop that goes by itself is presumed welcome for five minutes (47 CFR
+64.1200(a)(12))."""
 
-ANSWER_KINDS = frozenset({MessageKind.CRISIS_REPLY, MessageKind.REPLY})
+ANSWER_KINDS = frozenset({MessageKind.CRISIS_REPLY, MessageKind.REPLY, MessageKind.OPT_OUT_REPLY})
 """Answers to the person's own text: the only texts that ignore the person's hours."""
+
+AFTER_OPT_OUT = frozenset({MessageKind.CRISIS_REPLY, MessageKind.OPT_OUT_REPLY})
+"""What may still go to somebody who opted out: the one confirmation, and the answer to a call for help."""

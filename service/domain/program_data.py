@@ -10,7 +10,7 @@ from datetime import time
 from typing import Any
 
 from service.domain.data_record import DataRecord, show
-from service.domain.kinds import MessageKind
+from service.domain.kinds import ANSWER_KINDS, MessageKind
 from service.domain.program_steps import (
     MAX_DAYS,
     WEEKDAYS,
@@ -33,7 +33,7 @@ _WEEKLY_KEYS = ("id", "weekdays", "first_day", "last_day", "every_weeks", *_SHAR
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _TIME = re.compile(r"[0-2][0-9]:[0-5][0-9]")
 _EARLIEST, _LATEST = time(8), time(21)
-_UNASKED = frozenset(MessageKind) - {MessageKind.REPLY, MessageKind.CRISIS_REPLY, MessageKind.STAFF_ALERT}
+_UNASKED = frozenset(MessageKind) - ANSWER_KINDS - {MessageKind.STAFF_ALERT}
 
 
 def program_from_data(data: Mapping[str, Any]) -> Program:

@@ -11,13 +11,16 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from service.domain.consent import Standing
-from service.domain.kinds import ANSWER_KINDS, KIND_RULES, MessageKind
+from service.domain.kinds import AFTER_OPT_OUT, ANSWER_KINDS, KIND_RULES, MessageKind
 from service.domain.local_time import local_date, start_of_day
 from service.domain.quiet_hours import SendingWindow, closes_next, is_open, next_open
 
 DAILY_CAP = 2
 WEEKLY_CAP = 9
 LOOK_AGAIN = timedelta(minutes=15)
+LOOK_AGAIN_SOON = timedelta(minutes=2)
+INBOUND_NOT_CHECKED = "inbound_not_checked"
+"""Why texts wait after an outage: it passes as soon as the provider has said what came in meanwhile."""
 MIN_VALIDITY_SECONDS = 10
 MAX_VALIDITY_SECONDS = 36_000
 """The provider's bounds for how long it may keep a text before dropping it (message resource). A text with
@@ -93,7 +96,9 @@ def _too_late(facts: ReleaseFacts, now: datetime) -> Verdict | None:
 
 
 def _consent(facts: ReleaseFacts, _now: datetime) -> Verdict | None:
-    if facts.kind in ANSWER_KINDS and facts.standing is not Standing.OPTED_OUT:
+    if facts.kind in AFTER_OPT_OUT or (
+        facts.kind in ANSWER_KINDS and facts.standing is not Standing.OPTED_OUT
+    ):
         return None
     if facts.standing is Standing.OPTED_OUT:
         return Cancel("opted_out")
@@ -108,7 +113,8 @@ def _subject(facts: ReleaseFacts, _now: datetime) -> Verdict | None:
 
 def _blocked(facts: ReleaseFacts, now: datetime) -> Verdict | None:
     if facts.blocked and facts.kind not in ANSWER_KINDS:
-        return _hold_or_expire(facts, now + LOOK_AGAIN, facts.blocked)
+        wait = LOOK_AGAIN_SOON if facts.blocked == INBOUND_NOT_CHECKED else LOOK_AGAIN
+        return _hold_or_expire(facts, now + wait, facts.blocked)
     return None
 
 

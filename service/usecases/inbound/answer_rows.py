@@ -12,13 +12,16 @@ from service.domain.segments import count_segments
 from service.domain.template import render
 from service.domain.twiml import TwimlText, build_twiml
 from service.store.answers import RidingAnswer, name_answer
-from service.store.messages import Message
+from service.store.messages import Message, MessageEvent
 from service.store.wake import wake_workers
 from service.usecases.context import Context, new_reference
 from service.usecases.inbound.reply import Incoming, Reader, Reply
 
 RECEIPT_EXPECTED_WITHIN = timedelta(minutes=15)
 """How long an answer in a webhook response may go without a receipt before its fate counts as unknown."""
+
+
+_BY_API = "answer_by_api"
 
 
 def render_reply(context: Context, reader: Reader, reply: Reply) -> tuple[str, int]:
@@ -46,17 +49,27 @@ def build_answer(context: Context, reader: Reader, reply: Reply, now: datetime) 
 
 
 def plan_answer(incoming: Incoming, reply: Reply) -> None:
-    """Queue an answer to go by API, because the provider has answered the text itself."""
+    """Queue an answer to go by API: the provider has answered the text itself, or its response is long gone.
+
+    It is of use for as long as ever, counted from when the person wrote.
+    """
     _, version = render_reply(incoming.context, incoming.reader, reply)
-    incoming.session.execute(
-        insert(Message).values(
-            **_columns(incoming.reader, reply, version, incoming.now),
-            **name_answer(incoming.row.id),
-            state=MessageState.PLANNED,
-            reason="answer_by_api",
-            fields=reply.fields or None,
-        )
+    columns = _columns(incoming.reader, reply, version, incoming.now)
+    columns["send_before"] = incoming.row.received_at + KIND_RULES[reply.kind].useful_for
+    added = insert(Message).values(
+        **columns,
+        **name_answer(incoming.row.id),
+        state=MessageState.PLANNED,
+        reason=_BY_API,
+        fields=reply.fields or None,
     )
+    event = {
+        "message_id": incoming.session.execute(added.returning(Message.id)).scalar_one(),
+        "at": incoming.now,
+        "to_state": MessageState.PLANNED,
+        "reason": _BY_API,
+    }
+    incoming.session.execute(insert(MessageEvent).values(event))
     wake_workers(incoming.session)
 
 

@@ -92,7 +92,7 @@ def start(incoming: Incoming) -> Outcome:
         and has_unsent_request(incoming.session, participant.id)
     )
     if decision is StartDecision.EXPLAIN_JOINING or participant is None or is_unasked:
-        lift_suppression(incoming.suppression, incoming.now)
+        lift_suppression(incoming.suppression, incoming.row.received_at)
         return Outcome("start", Reply(("reply/start-unknown",)))
     if decision is StartDecision.CONFIRM:
         return _confirm(incoming, participant)
@@ -191,7 +191,7 @@ def _welcome(incoming: Incoming, participant: Participant) -> Reply:
 
 def _reopen(incoming: Incoming, participant: Participant) -> Outcome:
     session, now = incoming.session, incoming.now
-    lift_suppression(incoming.suppression, now)
+    lift_suppression(incoming.suppression, incoming.row.received_at)
     enrollments = list_open_enrollments(session, participant.id)
     today = local_date(now, ZoneInfo(participant.timezone))
     for enrollment in enrollments:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from service.domain.keywords import Keyword
 from service.usecases.inbound import consent_words, settings_words
 from service.usecases.inbound.check_in_answers import answer_open_question
+from service.usecases.inbound.found_late import find_outdated
 from service.usecases.inbound.free_text import queue_for_staff
 from service.usecases.inbound.help_words import answer_help, answer_info
 from service.usecases.inbound.reply import Incoming, Outcome
@@ -35,6 +36,8 @@ _BEFORE_QUESTIONS = frozenset({Keyword.HELP, Keyword.INFO, Keyword.START})
 def decide_outcome(incoming: Incoming) -> Outcome:
     """Work out what a text means and do it. Runs in the caller's transaction; commits nothing."""
     reading = incoming.reading
+    if incoming.row.was_missed and (outdated := find_outdated(incoming)) is not None:
+        return outdated
     if reading.is_wrong_number:
         return consent_words.wrong_number(incoming)
     if reading.is_stop or incoming.row.opt_out_type == "STOP":

@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.domain.phone import PhoneNumber
+from service.gateways.sms.protocol import ProviderText
 from service.store.keyring import Keyring
 from service.store.senders import NewInbound
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingText:
-    """A text as the webhook delivered it: every form field, nothing dropped."""
+    """A text as the webhook delivered it: every form field, nothing dropped.
+
+    `received_at` (aware UTC) is set for a text that never reached us and was found in the provider's records:
+    when the provider received it.
+    """
 
     form: Mapping[str, str]
+    received_at: datetime | None = None
 
     @property
     def provider_message_id(self) -> str:
@@ -44,6 +50,21 @@ class IncomingText:
     def has_media(self) -> bool:
         return self.form.get("NumMedia", "0") not in ("", "0")
 
+    @classmethod
+    def from_records(cls, text: ProviderText) -> IncomingText:
+        """A text found in the provider's records, in the form in which its webhook would have brought it."""
+        form = {
+            "MessageSid": text.sid,
+            "From": text.sender,
+            "To": text.recipient,
+            "Body": text.body,
+            "NumMedia": str(text.media),
+            "SmsStatus": text.status,
+        }
+        if text.service_sid:
+            form["MessagingServiceSid"] = text.service_sid
+        return cls(form, text.created_at)
+
     def as_new_inbound(self, phone: PhoneNumber | None, keyring: Keyring, now: datetime) -> NewInbound:
         """The row to store; `phone` is None for a sender that is no number."""
         return NewInbound(
@@ -55,7 +76,7 @@ class IncomingText:
             raw=dict(self.form),
             opt_out_type=self.opt_out_type,
             has_media=self.has_media,
-            received_at=now,
+            received_at=self.received_at or now,
         )
 
     def is_from(self, phone: PhoneNumber, our_number: str) -> bool:

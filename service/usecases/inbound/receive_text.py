@@ -28,6 +28,7 @@ from service.usecases.inbound.answer_rows import build_answer, plan_answer
 from service.usecases.inbound.at_once import find_answer_at_once
 from service.usecases.inbound.decide import decide_outcome
 from service.usecases.inbound.faults import is_database_away, lost_a_race
+from service.usecases.inbound.found_late import mark_found, plan_late_answer, was_asked_by
 from service.usecases.inbound.incoming_text import IncomingText
 from service.usecases.inbound.loops import find_silence
 from service.usecases.inbound.reply import Incoming, Outcome, Reply, StoredText
@@ -40,6 +41,15 @@ def receive_text(context: Context, text: IncomingText, now: datetime) -> str:
     """Store and answer one text; returns the XML answer. Commits once; a repeat changes nothing."""
     answer = find_answer_at_once(context, text, now)
     return _receive_in_turn(context, text, now) if answer is None else answer
+
+
+def receive_missed_text(context: Context, text: IncomingText, now: datetime) -> None:
+    """Take in a text that was found in the provider's records, as its webhook would have been.
+
+    Answers go by API, and a webhook that comes after all gets the empty response. Commits once; a text that
+    is there already changes nothing.
+    """
+    _receive_in_turn(context, text, now)
 
 
 def _receive_in_turn(context: Context, text: IncomingText, now: datetime) -> str:
@@ -85,6 +95,8 @@ def _store(context: Context, session: Session, text: IncomingText, now: datetime
     ids = add_inbound(session, new)
     if ids is None:
         return None
+    if text.received_at is not None:
+        mark_found(session, ids[0], now)
     return StoredText(
         id=ids[0],
         sent_to=text.form.get("To", "") or context.settings.twilio_from,
@@ -94,7 +106,8 @@ def _store(context: Context, session: Session, text: IncomingText, now: datetime
         body=text.body,
         opt_out_type=text.opt_out_type,
         has_media=text.has_media,
-        received_at=now,
+        received_at=new.received_at,
+        was_missed=text.received_at is not None,
     )
 
 
@@ -121,12 +134,21 @@ def _read(context: Context, session: Session, stored: StoredText, now: datetime)
         body=stored.body,
         reading=read_text(stored.body, context.catalog.keywords),
         now=now,
-        open_conversation_id=sender.open_conversation_id,
+        open_conversation_id=_question_answered(session, stored, sender.open_conversation_id),
     )
+
+
+def _question_answered(session: Session, stored: StoredText, open_conversation_id: int | None) -> int | None:
+    if stored.was_missed and not was_asked_by(session, open_conversation_id, stored.received_at):
+        return None
+    return open_conversation_id
 
 
 def _answer(incoming: Incoming, outcome: Outcome) -> tuple[str, RidingAnswer | None]:
     if outcome.reply is None:
+        return EMPTY_RESPONSE, None
+    if incoming.row.was_missed:
+        plan_late_answer(incoming, outcome)
         return EMPTY_RESPONSE, None
     mode = incoming.context.settings.optout_mode
     if has_provider_answered(mode, incoming.reading, incoming.row.opt_out_type):
@@ -152,7 +174,8 @@ def _answer_fault(context: Context, session: Session, stored: StoredText, now: d
     )
     reading = nobody.reading
     if reading.is_stop or reading.is_wrong_number or stored.opt_out_type == "STOP":
-        evidence = Evidence(ConsentChannel.SMS, "participant", stored.provider_message_id, now)
+        source, said_at = stored.provider_message_id, stored.received_at
+        evidence = Evidence(ConsentChannel.SMS, "participant", source, said_at)
         opt_out(session, context.keyring, stored.phone, None, evidence, now, reason="stop")
         if stored.participant_id is not None:
             opt_out_unread(session, stored.participant_id, now)
@@ -160,9 +183,11 @@ def _answer_fault(context: Context, session: Session, stored: StoredText, now: d
         find_suppression(session, stored.phone, context.keyring)
     ):
         return _finish_fault(session, stored, EMPTY_RESPONSE, None, now)
-    return _finish_fault(
-        session, stored, *build_answer(context, nobody.reader, Reply(("reply/fault",)), now), now
-    )
+    reply = Reply(("reply/fault",))
+    if stored.was_missed:
+        plan_answer(nobody, reply)
+        return _finish_fault(session, stored, EMPTY_RESPONSE, None, now)
+    return _finish_fault(session, stored, *build_answer(context, nobody.reader, reply, now), now)
 
 
 def _finish_fault(

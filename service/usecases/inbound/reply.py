@@ -62,6 +62,8 @@ class StoredText:
     opt_out_type: str | None
     has_media: bool
     received_at: datetime
+    was_missed: bool = False
+    """It never reached us: found in the provider's records, and answered by API if at all."""
 
 
 @dataclass(slots=True)

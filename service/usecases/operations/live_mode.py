@@ -15,6 +15,7 @@ from service.store.pacing import find_sender_block
 from service.store.service_state import find_setting, list_missing_key_ids, set_setting
 from service.store.staff import AuditEvent
 from service.usecases.context import Context
+from service.usecases.inbound.check_state import find_inbound_block
 
 HOTLINES_GOOD_FOR_DAYS = 180
 
@@ -105,7 +106,8 @@ def read_live(context: Context, now: datetime) -> dict[str, Any]:
 def find_block(context: Context, session: Session, now: datetime) -> str | None:
     """Why unprompted texts are stopped for everybody, or None.
 
-    A missing look-up key stops them in every mode: with it, opt-outs would be forgotten. So does an account
+    A missing look-up key stops them in every mode: with it, opt-outs would be forgotten. So does an outage
+    after which nobody has asked for the texts that came in meanwhile: one may be a stop. So does an account
     whose day is full at the provider, until it is tried again within the hour. The lapses of the
     go-live list stop them in live mode, unless they were skipped knowingly.
     """
@@ -113,7 +115,7 @@ def find_block(context: Context, session: Session, now: datetime) -> str | None:
         return "lookup_key_missing"
     if find_setting(session, "sending_stopped"):
         return "sending_stopped"
-    if block := find_sender_block(session):
+    if block := find_sender_block(session) or find_inbound_block(context, session, now):
         return block
     live = find_setting(session, "live")
     if not live or not live.get("on") or context.settings.transport is TransportName.SIMULATOR:

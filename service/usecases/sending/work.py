@@ -8,8 +8,9 @@ from typing import Any
 
 from service.domain.delivery import MessageState
 from service.gateways.sms.protocol import ProviderRecords, SmsTransport
-from service.store.service_state import set_setting
 from service.usecases.context import Context
+from service.usecases.inbound.check_state import note_presence
+from service.usecases.inbound.missed_texts import find_missed_texts
 from service.usecases.sending.deliver import deliver_due
 from service.usecases.sending.look_up import look_up_due
 from service.usecases.sending.plan import plan_due
@@ -25,9 +26,11 @@ def work_once(
 ) -> dict[str, Any]:
     """Plan and deliver what is due now; waits for no retry and no unknown. Returns counts, with no names.
 
-    With the provider's `records`, texts whose fate is open are looked up first.
+    With the provider's `records`, texts that never reached us are found and texts whose fate is open are
+    looked up first.
     """
     now = clock()
+    missed = find_missed_texts(context, records, now)
     recovered = recover_abandoned(context, now)
     looked_up = look_up_due(context, records, now)
     polled = poll_silent(context, records, now)
@@ -44,6 +47,7 @@ def work_once(
         "unknown": recovered.unknown,
         "found_at_provider": looked_up.found + polled.moved,
         "planned_after_look_up": looked_up.resent,
+        "missed_texts_found": missed.taken_in,
         **{f"now_{state}": delivered.by_state.get(state, 0) for state in sorted(MessageState)},
     }
 
@@ -51,4 +55,4 @@ def work_once(
 def record_tick(context: Context, now: datetime) -> None:
     """Leave a mark that a worker was here."""
     with context.database.begin() as session:
-        set_setting(session, "last_tick", {}, now, "worker")
+        note_presence(session, now)

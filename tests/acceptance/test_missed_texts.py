@@ -1,0 +1,409 @@
+"""Nobody who opted out is texted: texts that never reached us are found before anything unprompted leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import select
+
+from service.domain.delivery import MessageState
+from service.domain.kinds import MessageKind
+from service.store.consent import ConsentEvent, ConsentKind
+from service.store.conversations import Answer, Conversation
+from service.store.inbound import InboundMessage, Task, TaskKind
+from service.store.messages import Message
+from service.store.participants import Participant, ParticipantStatus
+from service.usecases.inbound.missed_texts import MissedCounts, find_missed_texts
+from service.usecases.operations.live_mode import find_block
+from tests.acceptance.line import Line, running_line
+from tests.conftest import FakeClock
+from tests.integration.test_import_participants import run_import
+from tests.standin import On, accept_then_timeout, reset_before, status
+
+SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
+PERSON = "{},Ana Example,America/New_York,en,first-year,2026-11-10,written,2026-11-20T15:00,intake desk,"
+
+
+@pytest.fixture
+def line(database_url: str, clock: FakeClock) -> Iterator[Line]:
+    with running_line(database_url, clock) as running:
+        yield running
+
+
+def join(line: Line) -> None:
+    line.work()
+    line.text("JOIN")
+    line.text("YES")
+    line.work()
+    assert status_of(line) is ParticipantStatus.ACTIVE
+
+
+def status_of(line: Line) -> ParticipantStatus:
+    with line.runtime.database.read() as session:
+        return session.scalars(select(Participant.status)).one()
+
+
+def lose(line: Line, *bodies: str) -> list[str]:
+    """The person texts while nothing of ours is reachable; returns the provider's ids."""
+    sids = []
+    for body in bodies:
+        line.clock.advance(SECOND)
+        sids.append(line.standin.record_inbound(line.phone, body))
+    return sids
+
+
+def look(line: Line) -> MissedCounts:
+    return find_missed_texts(line.runtime.context, line.runtime.records, line.clock())
+
+
+def block(line: Line) -> str | None:
+    with line.runtime.database.read() as session:
+        return find_block(line.runtime.context, session, line.clock())
+
+
+def tasks(line: Line) -> list[tuple[TaskKind, str]]:
+    with line.runtime.database.read() as session:
+        rows = session.scalars(select(Task).where(Task.closed_at.is_(None)).order_by(Task.id))
+        return [(row.kind, row.reason) for row in rows]
+
+
+def meanings(line: Line) -> list[str | None]:
+    with line.runtime.database.read() as session:
+        return list(session.scalars(select(InboundMessage.meaning).order_by(InboundMessage.id)))
+
+
+def unprompted(line: Line) -> list[tuple[MessageKind, MessageState]]:
+    with line.runtime.database.read() as session:
+        rows = session.execute(
+            select(Message.kind, Message.state).where(Message.inbound_id.is_(None)).order_by(Message.id)
+        )
+        return [(row.kind, row.state) for row in rows]
+
+
+def test_a_stop_that_never_reached_us_is_obeyed_before_anything_leaves(line: Line) -> None:
+    join(line)
+    said_at = line.clock.advance(10 * MINUTE)
+    lose(line, "STOP")
+    creates = line.standin.creates
+
+    sent = line.pass_time(line.clock() + 3 * DAY, 6 * HOUR)
+
+    assert sent == [], "nothing unprompted, and no confirmation so late"
+    assert line.standin.creates == creates
+    assert status_of(line) is ParticipantStatus.OPTED_OUT
+    with line.runtime.database.read() as session:
+        event = session.scalars(select(ConsentEvent).where(ConsentEvent.kind == ConsentKind.OPTED_OUT)).one()
+    assert event.expressed_at == said_at + SECOND, "when the provider received it"
+    assert event.recorded_at > said_at + HOUR
+
+
+def test_a_stop_found_within_five_minutes_is_confirmed_once(line: Line) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    lose(line, "STOP")
+    line.clock.advance(2 * MINUTE)
+
+    sent = line.work()
+
+    assert [("no more texts" in body) for body in sent] == [True]
+    assert line.pass_time(line.clock() + DAY, 6 * HOUR) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "answer", "task"),
+    [
+        ("HELP", "988", None),
+        ("JOIN", "already", None),
+        ("it is a hard day today", "988", (TaskKind.NEEDS_REPLY, "free_text")),
+    ],
+)
+def test_other_texts_are_answered_by_api_and_words_are_read_by_a_human(
+    line: Line, body: str, answer: str, task: tuple[TaskKind, str] | None
+) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    [sid] = lose(line, body)
+    line.clock.advance(20 * MINUTE)
+
+    sent = line.work()
+
+    assert len(sent) == 1
+    assert answer in sent[0]
+    assert tasks(line) == ([task] if task else [])
+    assert line.text(body, MessageSid=sid) == [], "its webhook after all: answered once already"
+    assert line.pass_time(line.clock() + 2 * HOUR) == []
+    with line.runtime.database.read() as session:
+        row = session.scalars(select(InboundMessage).where(InboundMessage.provider_message_id == sid)).one()
+    assert row.found_at is not None
+    assert row.received_at < row.found_at
+
+
+def test_somebody_new_whose_join_was_lost_is_asked_and_can_agree(line: Line) -> None:
+    run_import(line.runtime.context, PERSON.format("+12025550199"))
+    line.work()
+    line.clock.advance(10 * MINUTE)
+    lose(line, "JOIN")
+    line.clock.advance(10 * MINUTE)
+
+    assert any("YES" in body for body in line.work())
+    line.text("YES")
+
+    with line.runtime.database.read() as session:
+        statuses = session.scalars(select(Participant.status)).all()
+    assert list(statuses) == [ParticipantStatus.ACTIVE] * 2
+
+
+def test_an_answer_that_comes_too_late_to_help_is_for_staff(line: Line) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    lose(line, "HELP")
+    line.clock.advance(3 * HOUR)
+
+    line.work()
+
+    assert (TaskKind.NEEDS_REPLY, "found_too_late") in tasks(line)
+    with line.runtime.database.read() as session:
+        states = session.scalars(
+            select(Message.state).join(InboundMessage).where(InboundMessage.found_at.is_not(None))
+        ).all()
+    assert list(states) == [MessageState.EXPIRED]
+
+
+def test_an_old_stop_found_now_does_not_undo_a_start_that_came_later(line: Line) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    lose(line, "STOP")
+    line.clock.advance(5 * MINUTE)
+    line.text("START")
+    line.clock.advance(10 * MINUTE)
+
+    line.work()
+
+    assert status_of(line) is ParticipantStatus.ACTIVE
+    assert (TaskKind.NEEDS_REPLY, "stop_before_newer_start") in tasks(line)
+    with line.runtime.database.read() as session:
+        kinds = session.scalars(select(ConsentEvent.kind).order_by(ConsentEvent.id)).all()
+    assert kinds[-1] is ConsentKind.OPTED_OUT, "what was said is kept as evidence"
+
+
+def test_a_lost_stop_beats_a_paper_that_was_signed_before_it(line: Line) -> None:
+    """The paper was brought in after the stop, but says nothing newer than it."""
+    join(line)
+    line.text("STOP")
+    signed_at = line.clock.advance(HOUR)
+    line.clock.advance(HOUR)
+    lose(line, "STOP")
+    line.clock.advance(HOUR)
+    local = signed_at.astimezone(ZoneInfo("America/New_York")).replace(tzinfo=None).isoformat("T", "minutes")
+    paper = f"{line.phone},Ana Example,America/New_York,en,,2025-11-10,written,{local},intake desk,"
+    run_import(line.runtime.context, paper, now=line.clock())
+    assert status_of(line) is ParticipantStatus.ACTIVE
+
+    sent = line.pass_time(line.clock() + DAY, 2 * HOUR)
+
+    assert sent == []
+    assert status_of(line) is ParticipantStatus.OPTED_OUT
+
+
+def test_an_old_start_found_now_does_not_undo_a_stop_that_came_later(line: Line) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    lose(line, "START")
+    line.clock.advance(5 * MINUTE)
+    line.text("STOP")
+    line.clock.advance(10 * MINUTE)
+
+    assert line.work() == []
+
+    assert status_of(line) is ParticipantStatus.OPTED_OUT
+    assert line.pass_time(line.clock() + 2 * DAY, 6 * HOUR) == []
+
+
+@pytest.mark.parametrize(
+    ("bodies", "taken_as", "end"),
+    [
+        (("STOP", "START"), ["stop", "reopen"], ParticipantStatus.ACTIVE),
+        (("START", "STOP"), ["start", "stop"], ParticipantStatus.OPTED_OUT),
+        (("STOP", "START", "STOP"), ["stop", "reopen", "stop"], ParticipantStatus.OPTED_OUT),
+    ],
+)
+def test_lost_texts_are_taken_in_in_the_order_in_which_they_were_written(
+    line: Line, bodies: tuple[str, ...], taken_as: list[str], end: ParticipantStatus
+) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    lose(line, *bodies)
+    line.clock.advance(10 * MINUTE)
+
+    line.work()
+
+    assert status_of(line) is end
+    assert meanings(line)[2:] == taken_as
+
+
+def test_a_yes_from_before_the_question_agrees_to_nothing(line: Line) -> None:
+    line.work()
+    run_import(line.runtime.context, PERSON.format("+12025550199"))
+    lose(line, "YES")
+    line.clock.advance(5 * MINUTE)
+    line.text("JOIN")
+    line.clock.advance(10 * MINUTE)
+
+    line.work()
+
+    with line.runtime.database.read() as session:
+        newest = session.scalars(select(Participant).order_by(Participant.id.desc()).limit(1)).one()
+    assert newest.status is ParticipantStatus.ASKED
+
+
+def test_an_old_answer_found_late_is_not_taken_for_the_answer_to_a_newer_question(line: Line) -> None:
+    join(line)
+    lose(line, "1")
+    with line.runtime.database.begin() as session:
+        person = session.scalars(select(Participant.id)).one()
+        session.add(
+            Conversation(
+                participant_id=person,
+                check_in_id="pulse",
+                check_in_version=line.runtime.context.catalog.check_in("pulse").version,
+                question_id=line.runtime.context.catalog.check_in("pulse").questions[0].id,
+                opened_at=line.clock.advance(MINUTE),
+                expires_at=line.clock() + DAY,
+            )
+        )
+    line.clock.advance(10 * MINUTE)
+    look(line)
+    with line.runtime.database.read() as session:
+        assert session.scalars(select(Answer)).all() == []
+    assert (TaskKind.NEEDS_REPLY, "free_text") in tasks(line)
+
+    lose(line, "1")
+    line.clock.advance(2 * HOUR)
+    look(line)
+
+    with line.runtime.database.read() as session:
+        assert len(session.scalars(select(Answer)).all()) == 1, "written after the question: its answer"
+
+
+def test_texts_whose_webhook_may_still_come_are_left_for_the_next_look(line: Line) -> None:
+    join(line)
+    line.clock.advance(2 * HOUR)
+    lose(line, "STOP")
+
+    line.work()
+    assert status_of(line) is ParticipantStatus.ACTIVE
+    line.clock.advance(3 * MINUTE)
+    line.work()
+
+    assert status_of(line) is ParticipantStatus.OPTED_OUT
+
+
+def test_nothing_unprompted_leaves_before_the_provider_was_asked(line: Line) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    lose(line, "STOP")
+    faults = {status(503): 0.4, reset_before(): 0.3, accept_then_timeout(0.05): 0.3}
+    line.standin.by_chance(faults, seed=3, on=On.LOOKUP)
+    creates = line.standin.creates
+
+    sent = line.pass_time(line.clock() + 2 * DAY, 4 * HOUR)
+
+    assert sent == []
+    assert line.standin.creates == creates
+    assert block(line) == "inbound_not_checked"
+    line.standin.by_chance({}, seed=3, on=On.LOOKUP)
+    assert line.pass_time(line.clock() + 2 * DAY, 4 * HOUR) == []
+    assert status_of(line) is ParticipantStatus.OPTED_OUT
+    assert line.standin.creates == creates
+
+
+def test_answers_leave_while_unprompted_texts_wait(line: Line) -> None:
+    join(line)
+    line.standin.by_chance({status(503): 1.0}, seed=3, on=On.LOOKUP)
+    line.clock.advance(DAY)
+    line.work()
+    assert block(line) == "inbound_not_checked"
+
+    assert any("988" in body for body in line.text("HELP"))
+    held = [state for kind, state in unprompted(line) if state is MessageState.HELD]
+    assert held, "unprompted texts are held, with the reason"
+    line.standin.by_chance({}, seed=3, on=On.LOOKUP)
+    line.clock.advance(5 * MINUTE)
+
+    assert line.work() != [], "and go out as soon as the provider has answered"
+
+
+@pytest.mark.parametrize("answer", [status(404, 20404), status(405), status(501), status(403)])
+def test_a_provider_without_such_a_list_stops_nothing_and_staff_are_told_once(
+    database_url: str, clock: FakeClock, answer: object
+) -> None:
+    with running_line(database_url, clock) as line:
+        line.standin.by_chance({answer: 1.0}, seed=1, on=On.LOOKUP)  # type: ignore[dict-item]
+        run_import(line.runtime.context, PERSON.format(line.phone))
+
+        assert len(line.work()) == 1, "the welcome goes out"
+        line.pass_time(line.clock() + DAY, 2 * HOUR)
+
+        assert block(line) is None
+        assert tasks(line).count((TaskKind.CONFIGURATION, "inbound_list_refused")) == 1
+
+
+def test_a_new_database_has_nothing_to_look_for(line: Line) -> None:
+    lose(line, "HELP")
+    line.clock.advance(10 * MINUTE)
+    line.standin.script(status(500), on=On.LOOKUP)  # nobody may ask
+
+    assert look(line) == MissedCounts()
+
+    assert block(line) is None
+    assert meanings(line) == []
+
+
+def test_while_workers_tick_the_provider_is_asked_every_hour_and_no_more(line: Line) -> None:
+    join(line)
+    looks = 0
+    for _ in range(4 * 60 * 2):
+        line.clock.advance(MINUTE / 2)
+        looks += look(line).has_looked
+    assert looks == 4
+
+
+def test_many_workers_find_a_lost_text_once(line: Line) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    lose(line, *(f"words number {number}" for number in range(6)), "HELP")
+    line.clock.advance(10 * MINUTE)
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda _: look(line), range(4)))
+
+    assert sum(one.has_looked for one in counts) == 1
+    assert sum(one.taken_in for one in counts) == 7
+    answers = line.work()
+    assert len(answers) == 2, "one receipt for the words, and the help"
+
+
+@pytest.mark.parametrize(
+    ("mode", "body", "is_answered", "reason"),
+    [
+        ("twilio_default", "STOP", False, "Twilio has confirmed its own word"),
+        ("twilio_default", "please stop texting me", True, "Twilio does not read sentences"),
+        ("twilio_default", "HELP", True, "Twilio's own help names no hotline"),
+        ("advanced", "STOP", False, "Twilio has confirmed its own word"),
+        ("advanced", "HELP", True, "hotlines twice are better than none"),
+    ],
+)
+def test_who_answers_a_lost_text_depends_on_the_opt_out_mode(
+    database_url: str, clock: FakeClock, mode: str, body: str, is_answered: bool, reason: str
+) -> None:
+    with running_line(database_url, clock, mode=mode) as line:
+        join(line)
+        line.clock.advance(10 * MINUTE)
+        lose(line, body)
+        line.clock.advance(3 * MINUTE)
+
+        assert len(line.work()) == int(is_answered), reason
+        assert (status_of(line) is ParticipantStatus.OPTED_OUT) is (body != "HELP"), reason
