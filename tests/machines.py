@@ -80,6 +80,13 @@ class WorkerProcess:
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
+    def pause(self) -> None:
+        """Stop it where it stands, as a machine that is suspended."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     def exit_code(self, seconds: float = PATIENCE_SECONDS) -> int:
         return self._process.wait(seconds)
 

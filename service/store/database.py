@@ -31,6 +31,9 @@ RESTED_SECONDS = 1.0
 
 
 PATIENCE_SECONDS = 30.0
+SILENT_HOLDER_SECONDS = 15.0
+"""A process that is stopped or cut off in the middle of a transaction holds its rows no longer than this: a
+STOP may be waiting for them. The server would keep them for hours."""
 SLOT_SECONDS = 1.0
 
 
@@ -291,7 +294,10 @@ def _bound_statements(engine: Engine, patience: float) -> None:
 
     Not a start-up parameter: connection poolers refuse those.
     """
-    settings = [f"SET lock_timeout = {int(patience * 1000)}"]
+    settings = [
+        f"SET lock_timeout = {int(patience * 1000)}",
+        f"SET idle_in_transaction_session_timeout = {int(SILENT_HOLDER_SECONDS * 1000)}",
+    ]
     if patience < PATIENCE_SECONDS:
         settings.append(f"SET statement_timeout = {int(patience * 1000)}")
 

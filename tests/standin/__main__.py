@@ -12,7 +12,7 @@ import json
 import sys
 from threading import Thread
 
-from tests.standin.control import Control
+from tests.standin.control import Control, MovableClock
 from tests.standin.server import TwilioStandin
 
 
@@ -23,7 +23,9 @@ def main() -> None:
     parser.add_argument("--reroute", nargs=2, metavar=("PUBLIC", "REAL"), help="where the service really is")
     parser.add_argument("--no-receipts", action="store_true", help="tell nothing by itself")
     given = parser.parse_args()
+    clock = MovableClock()
     standin = TwilioStandin(
+        clock=clock,
         auto_receipts=not given.no_receipts,
         reroute=tuple(given.reroute) if given.reroute else None,
         keeps_requests=True,
@@ -31,7 +33,7 @@ def main() -> None:
         port=given.port,
     )
     with standin:
-        control = Control(standin)
+        control = Control(standin, clock)
         print(json.dumps({"url": standin.url, "control": control.url}), flush=True)  # noqa: T201
         Thread(target=_finish_at_end_of_input, args=(control,), daemon=True).start()
         gc.freeze()

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
 
@@ -22,12 +23,23 @@ RETRY_SECONDS = 1.0
 """Between tries at a webhook that failed. The provider's own are closer; this leaves room for a restart."""
 
 
-class Control:
-    """Answers the calls that steer `standin`; `finished` is set by the call `stop`."""
+class MovableClock:
+    """The machine's clock, moved forward by `shift` seconds."""
 
-    def __init__(self, standin: TwilioStandin) -> None:
+    def __init__(self) -> None:
+        self.shift = 0.0
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.shift)
+
+
+class Control:
+    """Answers the calls that steer `standin`, which runs by `clock`; `stop` sets `finished`."""
+
+    def __init__(self, standin: TwilioStandin, clock: MovableClock) -> None:
         self.finished = Event()
         self._standin = standin
+        self._clock = clock
         self._server = LoopbackServer(self._answer)
 
     @property
@@ -53,10 +65,10 @@ class Control:
         return {"creates": standin.creates, "taken": standin.taken, "lost_receipts": standin.lost_receipts}
 
     def _script(self, faults: list[dict[str, Any] | None], on: str = On.CREATE) -> None:
-        self._standin.script(*(None if fault is None else Fault(**fault) for fault in faults), on=On(on))
+        self._standin.script(*(None if fault is None else _fault(fault) for fault in faults), on=On(on))
 
     def _by_chance(self, odds: list[tuple[dict[str, Any], float]], seed: int, on: str = On.CREATE) -> None:
-        self._standin.by_chance({Fault(**fault): chance for fault, chance in odds}, seed=seed, on=On(on))
+        self._standin.by_chance({_fault(fault): chance for fault, chance in odds}, seed=seed, on=On(on))
 
     def _receipts_by_chance(self, chances: dict[str, Any], seed: int) -> None:
         pairs = {
@@ -81,7 +93,7 @@ class Control:
             except (OSError, CarrierError):
                 continue
             if 200 <= answer.status < 300:
-                return {"sid": sid, "texts": answer.texts, "answered_at": time.time()}
+                return {"sid": sid, "texts": answer.texts, "answered_at": self._clock().timestamp()}
         return {"sid": sid, "texts": [], "answered_at": None}
 
     def _record_inbound(self, from_: str, body: str) -> str:
@@ -89,6 +101,9 @@ class Control:
 
     def _flush(self, timeout: float) -> bool:
         return self._standin.flush(timeout)
+
+    def _shift(self, seconds: float) -> None:
+        self._clock.shift = seconds
 
     def _stop(self) -> None:
         self.finished.set()
@@ -104,13 +119,17 @@ CALLS: dict[str, Callable[..., Any]] = {
     "text_in": Control._text_in,
     "record_inbound": Control._record_inbound,
     "flush": Control._flush,
+    "shift": Control._shift,
     "stop": Control._stop,
 }
 
 
 def as_fields(value: Fault | ReceiptChances) -> dict[str, Any]:
-    """A fault or chances as what a call carries. Raises ValueError for bytes, which JSON cannot hold."""
+    """A fault or chances as what a call carries."""
     shown = {field.name: getattr(value, field.name) for field in fields(value)}
-    if shown.pop("raw", None) is not None:
-        raise ValueError("a fault with bytes of its own cannot be steered from outside")
-    return shown
+    return shown | {"raw": shown["raw"].decode("latin-1")} if shown.get("raw") is not None else shown
+
+
+def _fault(shown: dict[str, Any]) -> Fault:
+    raw = shown.get("raw")
+    return Fault(**(shown | {"raw": None if raw is None else raw.encode("latin-1")}))

@@ -8,12 +8,16 @@ from tests.standin.messages import StandinMessage, reference_of
 
 
 class CreateRequest(NamedTuple):
-    """A request to send a text: when it arrived (seconds since 1970), to whom, and the fault it met."""
+    """A request to send a text: when it arrived (stand-in's clock, since 1970), to whom, the fault it met.
+
+    `peer` is the address it came from.
+    """
 
     at: float
     to: str
     reference: str | None
     fault: str
+    peer: str = ""
 
 
 class PhoneText(NamedTuple):

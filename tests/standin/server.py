@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -246,7 +245,7 @@ class TwilioStandin:
             with self._changed:
                 self.creates += 1
                 if self._requests is not None:
-                    self._requests.append(_note(request, fault))
+                    self._requests.append(_note(request, fault, self._clock().timestamp()))
         if fault is NO_FAULT:
             return self._api.handle(request)
         self._stopped.wait(fault.wait_before)
@@ -261,8 +260,7 @@ class TwilioStandin:
         return error_reply(fault.http_status, fault.code)
 
 
-def _note(request: Request, fault: Fault) -> CreateRequest:
+def _note(request: Request, fault: Fault, at: float) -> CreateRequest:
     form = read_form(request)
-    return CreateRequest(
-        time.time(), form.get("To", ""), reference_of(form.get("StatusCallback")), fault.name
-    )
+    reference = reference_of(form.get("StatusCallback"))
+    return CreateRequest(at, form.get("To", ""), reference, fault.name, request.peer)

@@ -23,6 +23,7 @@ class Request:
     target: str
     headers: dict[str, str]
     body: bytes
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class _Handler(BaseRequestHandler):
                 return None
         body, self._unread = self._unread[end : end + length], self._unread[end + length :]
         method, target, _ = first.split(" ", 2)
-        return Request(method, target, headers, body)
+        return Request(method, target, headers, body, self.client_address[0])
 
     def _receive(self) -> bool:
         data = self.request.recv(65_536)
