@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import insert, text
 
 from service.domain.delivery import MessageState
+from service.domain.inbound_check import InboundCheck
 from service.domain.kinds import Lane
 from service.store.consent import Suppression
 from service.store.database import Database, real_now
@@ -20,6 +21,7 @@ from service.store.keyring import Keyring
 from service.store.pacing import SENDER, Sender
 from service.store.service_state import LookupKeyUse, set_setting
 from service.usecases.context import Context
+from service.usecases.inbound.check_state import save_check
 from service.usecases.operations.checkup import list_findings
 from service.usecases.operations.findings import Finding
 from tests.conftest import KEYS, NOW, make_settings
@@ -27,6 +29,13 @@ from tests.integration.monitoring import PRIVATE_BODY, PRIVATE_NUMBER, add_attem
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 S = MessageState
+TWILIO = {
+    "transport": "twilio",
+    "twilio_account_sid": "AC1",
+    "twilio_auth_token": "token",
+    "twilio_from": "+12025550100",
+    "twilio_optout_mode": "app",
+}
 
 
 def look(context: Context, **more: Any) -> dict[str, Finding]:
@@ -204,20 +213,37 @@ def test_a_database_that_is_away_is_one_line(context: Context) -> None:
 def test_this_machine_s_clock_is_compared_with_the_database_s(
     context: Context, database_url: str, skew: timedelta, level: str
 ) -> None:
-    settings = make_settings(
-        database_url=database_url,
-        transport="twilio",
-        twilio_account_sid="AC1",
-        twilio_auth_token="token",
-        twilio_from="+12025550100",
-        twilio_optout_mode="app",
-    )
+    settings = make_settings(database_url=database_url, **TWILIO)
     with context.database.read() as session:
         machine_now = real_now(session) + skew
 
     finding = look(replace(context, settings=settings), machine_now=machine_now)["clock"]
 
     assert finding.level == level
+
+
+@pytest.mark.parametrize(
+    ("check", "level", "says", "because"),
+    [
+        (None, "ok", "a worker does it", "nothing has run yet"),
+        (InboundCheck(), "warning", "never", "a worker came back and has not asked yet"),
+        (InboundCheck(checked_at=NOW - HOUR), "ok", "14:00 UTC", "within the hour"),
+        (InboundCheck(checked_at=NOW - 3 * HOUR), "warning", "12:00 UTC", "a stop may have been lost"),
+        (InboundCheck(checked_at=NOW, is_refused=True), "warning", "does not list", "nobody can tell"),
+    ],
+)
+def test_the_look_for_missed_texts_is_told(
+    context: Context, database_url: str, check: InboundCheck | None, level: str, says: str, because: str
+) -> None:
+    settings = make_settings(database_url=database_url, **TWILIO)
+    if check is not None:
+        with context.database.begin() as session:
+            save_check(session, check, NOW)
+
+    finding = look(replace(context, settings=settings))["missed texts"]
+
+    assert finding.level == level, because
+    assert says in finding.message, because
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

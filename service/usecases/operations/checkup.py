@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from service.config import TransportName
 from service.domain.hotlines import stale_lines
+from service.domain.inbound_check import BLOCK_AFTER
 from service.domain.kinds import Lane
 from service.logs import describe_fault
 from service.store.database import DatabaseBusyError, real_now
@@ -32,6 +33,7 @@ from service.store.pacing import SENDER, Sender
 from service.store.schema import find_pending_migration
 from service.store.service_state import ServiceSetting, find_setting, list_missing_key_ids
 from service.usecases.context import Context
+from service.usecases.inbound.check_state import find_check
 from service.usecases.operations.checkup_provider import AccountReader, list_provider_findings
 from service.usecases.operations.findings import Finding, error, ok, warning
 from service.usecases.operations.live_mode import find_block, list_checks
@@ -48,6 +50,9 @@ LITTLE_SPACE = 1024**3
 NO_SPACE = 100 * 1024**2
 _SYNCHRONOUS_FULL = 2
 _LANES = {Lane.ANSWER: "answers", Lane.TIMED: "reminders", Lane.REST: "the rest"}
+
+_FOR_STAFF = frozenset({"lookup_key_missing", "sending_stopped"})
+"""Blocks that last until somebody repairs something; the others end by themselves."""
 
 Look = Callable[[Context, Session, datetime], Finding]
 
@@ -173,8 +178,25 @@ def _sending(context: Context, session: Session, now: datetime) -> Finding:
         code = (find_setting(session, "sending_stopped") or {}).get("code")
         told = f" (provider's code {code})" if block == "sending_stopped" and code else ""
         then = "; repair it, then `aftercare live on`" if block == "sending_stopped" else ""
-        return error("sending", f"unprompted texts are stopped: {block}{told}: {why}{then}")
+        level = error if block in _FOR_STAFF or block.startswith("lapse_") else warning
+        return level("sending", f"unprompted texts are stopped: {block}{told}: {why}{then}")
     return ok("sending", "not stopped")
+
+
+def _missed(context: Context, session: Session, now: datetime) -> Finding:
+    if context.settings.transport is TransportName.SIMULATOR:
+        return ok("missed texts", "simulated")
+    check = find_check(session)
+    if check is None:
+        return ok("missed texts", "not looked for yet; a worker does it")
+    if check.is_refused:
+        what = "the provider does not list what came in, so what was lost while we were away stays unknown"
+        return warning("missed texts", what)
+    if check.checked_at is None or now - check.checked_at > BLOCK_AFTER:
+        last = _at(check.checked_at) if check.checked_at else "never"
+        what = f"last looked for completely: {last}; unprompted texts wait for it"
+        return warning("missed texts", f"{what}; is a worker running, and does the provider answer?")
+    return ok("missed texts", f"last looked for {_at(check.checked_at)}")
 
 
 def _sender(_context: Context, session: Session, _now: datetime) -> Finding:
@@ -201,6 +223,7 @@ _LOOKS: dict[str, Look] = {
     "unclear texts": _unknown,
     "held texts": _held,
     "sending": _sending,
+    "missed texts": _missed,
     "sender": _sender,
 }
 
