@@ -21,6 +21,7 @@ from sqlalchemy import (
     cast,
     column,
     func,
+    insert,
     literal,
     or_,
     select,
@@ -30,11 +31,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from service.domain.delivery import MessageState
 from service.store.base import table_of
-from service.store.messages import Message
+from service.store.messages import Message, MessageEvent
 from service.store.participants import Participant, ParticipantStatus
+from service.store.wake import wake_workers
 
-_PARTICIPANTS, _MESSAGES = table_of(Participant), table_of(Message)
+_PARTICIPANTS, _MESSAGES, _EVENTS = table_of(Participant), table_of(Message), table_of(MessageEvent)
 _moves = func.unnest(
     bindparam("ids", type_=ARRAY(BigInteger)),
     bindparam("through", type_=ARRAY(Date)),
@@ -72,23 +75,51 @@ _PLANNED = (
     .table_valued(*(column(name, _MESSAGES.c[name].type) for name in _PLANNED_COLUMNS), name="planned")
     .render_derived(with_types=True)
 )
-_ADD_PLANNED = (
+_CREATED_AT = bindparam("created_at", type_=DateTime(timezone=True))
+_ADDED = (
     postgresql.insert(_MESSAGES)
     .from_select(
         [*_PLANNED_COLUMNS, "tries", "created_at"],
-        select(*_PLANNED.c, literal(0), bindparam("created_at", type_=DateTime(timezone=True))),
+        select(*_PLANNED.c, literal(0), _CREATED_AT),
     )
     .on_conflict_do_nothing()
+    .returning(_MESSAGES.c.id, _MESSAGES.c.state, _MESSAGES.c.reason)
+    .cte("added")
 )
+_ADD_PLANNED = select(literal(1)).add_cte(
+    insert(_EVENTS)
+    .from_select(
+        ["message_id", "at", "to_state", "reason"],
+        select(_ADDED.c.id, _CREATED_AT, _ADDED.c.state, _ADDED.c.reason).where(
+            _ADDED.c.state != MessageState.PLANNED
+        ),
+    )
+    .cte("told")
+)
+"""A text that is held or too late from the start keeps the reason in its trail, whatever comes after."""
 
 
 def add_planned(session: Session, rows: Sequence[dict[str, Any]], now: datetime) -> None:
     """Insert texts that are not there yet; the unique key, not a check before it, prevents doubles."""
     if session.get_bind().dialect.name == "sqlite":
-        statement = sqlite.insert(_MESSAGES).on_conflict_do_nothing()
-        session.connection().execute(statement, [{**row, "tries": 0, "created_at": now} for row in rows])
+        _add_each(session, rows, now)
         return
     session.connection().execute(_ADD_PLANNED, {"rows": json.dumps(rows, default=str), "created_at": now})
+
+
+def _add_each(session: Session, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    connection = session.connection()
+    statement = sqlite.insert(_MESSAGES).on_conflict_do_nothing()
+    whole = [{**row, "tries": 0, "created_at": now} for row in rows]
+    if planned := [row for row in whole if row["state"] is MessageState.PLANNED]:
+        connection.execute(statement, planned)
+    for row in whole:
+        if row["state"] is MessageState.PLANNED:
+            continue
+        added = connection.execute(statement.returning(_MESSAGES.c.id), row).scalar()
+        if added is not None:
+            event = {"message_id": added, "at": now, "to_state": row["state"], "reason": row["reason"]}
+            connection.execute(insert(_EVENTS), event)
 
 
 def move_planning(session: Session, moves: Sequence[tuple[int, date, datetime | None]]) -> None:
@@ -123,4 +154,5 @@ def lower_planning(
     if ids:
         due = update(_PARTICIPANTS).where(is_one_of(session, _PARTICIPANTS.c.id, ids)).values(next_plan_at=at)
         session.execute(due)
+        wake_workers(session)
     return len(ids)

@@ -49,6 +49,8 @@ DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError, DatabaseBusyErr
 
 
 _Result = TypeVar("_Result")
+_LOOK_UP_SECONDS = 0.1
+"""How often the driver looks up from waiting, as it does by itself."""
 
 
 class _Connection(psycopg.Connection[Any]):
@@ -60,13 +62,17 @@ class _Connection(psycopg.Connection[Any]):
 
     answer_within: Patience | None = None
 
-    def wait(self, gen: PQGen[_Result], *args: Any, **options: Any) -> _Result:
+    def wait(
+        self, gen: PQGen[_Result], interval: float = _LOOK_UP_SECONDS, timeout: float | None = None
+    ) -> _Result:
         """Drive one exchange with the server. Raises OperationalError, with the connection closed."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
         seconds = self.answer_within.seconds if self.answer_within else None
-        if seconds is None or options.get("timeout") is not None:
-            return super().wait(gen, *args, **options)
+        if seconds is None:
+            return super().wait(gen, interval)
         try:
-            return super().wait(_bounded(gen, seconds), *args, **options)
+            return super().wait(_bounded(gen, seconds), interval)
         except _SilentError:
             self.pgconn.finish()
             raise psycopg.OperationalError("the database did not answer in time") from None

@@ -387,6 +387,23 @@ def test_a_statement_on_a_silent_database_is_given_up_and_the_next_one_has_a_new
 
 
 @on_postgresql
+def test_whoever_has_little_patience_gives_a_silent_database_up_soon_after(
+    relayed: tuple[SilentRelay, str], keyring: Keyring
+) -> None:
+    relay, url = relayed
+    database = Database(url, keyring, patience=0.2, slots=1)
+    with database.read() as session:
+        real_now(session)
+    relay.fall_silent()
+    with pytest.raises(OperationalError), database.read() as session:
+        real_now(session)
+    relay.speak()
+    with database.read() as session:
+        real_now(session)  # its only slot is free again
+    database.dispose()
+
+
+@on_postgresql
 def test_whoever_listens_notices_a_silent_database(
     relayed: tuple[SilentRelay, str], keyring: Keyring
 ) -> None:

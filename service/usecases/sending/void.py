@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from service.domain.delivery import STOPPABLE, MessageState
 from service.domain.local_time import local_date
@@ -26,6 +26,7 @@ from service.store.meetings import ChosenMeeting
 from service.store.messages import Message
 from service.store.participants import Enrollment, EnrollmentStatus, Participant
 from service.store.service_state import list_programs
+from service.store.wake import wake_workers
 from service.usecases.sending.due_people import VoidText, planned_on
 from service.usecases.sending.steps import Step, record_steps
 
@@ -103,7 +104,7 @@ def void_waiting(
 
 
 def plan_again(participant: Participant, now: datetime, since: date | None = None) -> None:
-    """Have the planner look at the person's current day again, and at every day from `since` on.
+    """Have the planner look at the person's current day again, and at every day from `since` on, at once.
 
     Days that were not planned yet stay to be planned. The person is locked, and active.
     """
@@ -111,6 +112,8 @@ def plan_again(participant: Participant, now: datetime, since: date | None = Non
     through = min(participant.planned_through or today, today - timedelta(days=1))
     participant.planned_through = through if since is None else min(through, since - timedelta(days=1))
     participant.next_plan_at = now
+    if session := object_session(participant):
+        wake_workers(session)
 
 
 def lock_people(session: Session, ids: Iterable[int]) -> Sequence[Participant]:
