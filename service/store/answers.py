@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, Insert, Integer, String, bindparam, insert, literal, select, update
+from sqlalchemy import CTE, BindParameter, Insert, Integer, String, bindparam, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState
 from service.store.base import table_of
 from service.store.database import RealTimeIn
 from service.store.inbound import InboundMessage, Task, TaskKind, add_task
-from service.store.messages import Attempt, Message
+from service.store.messages import Attempt, Message, MessageEvent
 from service.store.types import UtcInstant
 
 _INBOUND, _TASKS = table_of(InboundMessage), table_of(Task)
-_MESSAGES, _ATTEMPTS = table_of(Message), table_of(Attempt)
+_MESSAGES, _ATTEMPTS, _EVENTS = table_of(Message), table_of(Attempt), table_of(MessageEvent)
+ANSWER = "answer"
+"""Why such a message is there: it answers a text of the person's."""
+
 _MESSAGE_COLUMNS = (
     *("participant_id", "inbound_id", "dedupe_key", "source", "source_version", "kind", "lane", "text_id"),
     *("text_version", "late", "body", "recipient", "send_after", "send_before", "due_at", "created_at"),
@@ -56,13 +59,14 @@ _ADD_MESSAGE = (
     .values(
         **{name: bindparam(f"m_{name}") for name in _MESSAGE_COLUMNS},
         state=MessageState.SENDING,
-        reason="answer",
+        reason=ANSWER,
         tries=1,
         lease_until=RealTimeIn(bindparam("lease_seconds", type_=Integer)),
     )
     .returning(_MESSAGES.c.id)
 )
 _ADD_ATTEMPT = insert(_ATTEMPTS)
+_ADD_EVENT = insert(_EVENTS)
 _ADD_TASK = insert(_TASKS).values(
     kind=bindparam("task_kind"),
     reason=bindparam("task_reason"),
@@ -89,15 +93,24 @@ def _add_attempt_of(message: CTE) -> Insert:
     return _ADD_ATTEMPT.from_select(columns, select(*values))
 
 
-_ATTEMPT_CTE = _add_attempt_of(_ADD_MESSAGE.cte("new_message")).cte("new_attempt")
+def add_first_event(message: CTE, at: BindParameter[datetime]) -> Insert:
+    """The first line in the trail of an answer that rides along."""
+    columns = ["message_id", "at", "to_state", "reason"]
+    values = message.c.id, at, literal(str(MessageState.SENDING)), literal(ANSWER)
+    return insert(_EVENTS).from_select(columns, select(*values))
+
+
+_MESSAGE_CTE = _ADD_MESSAGE.cte("new_message")
+_ATTEMPT_CTE = _add_attempt_of(_MESSAGE_CTE).cte("new_attempt")
+_EVENT_CTE = add_first_event(_MESSAGE_CTE, bindparam("started_at", type_=UtcInstant)).cte("new_event")
 _TASK_CTE = _ADD_TASK.cte("new_task")
 _FINISH_AT_ONCE = {
     (False, False): _FINISH,
-    (True, False): _FINISH.add_cte(_ATTEMPT_CTE),
+    (True, False): _FINISH.add_cte(_ATTEMPT_CTE, _EVENT_CTE),
     (False, True): _FINISH.add_cte(_TASK_CTE),
-    (True, True): _FINISH.add_cte(_ATTEMPT_CTE, _TASK_CTE),
+    (True, True): _FINISH.add_cte(_ATTEMPT_CTE, _EVENT_CTE, _TASK_CTE),
 }
-"""With an answer, with a task: on PostgreSQL the end of a text is one statement in place of up to four."""
+"""With an answer, with a task: on PostgreSQL the end of a text is one statement in place of up to five."""
 
 
 def name_answer(inbound_id: int) -> dict[str, object]:
@@ -140,6 +153,8 @@ def finish_inbound(
             message_id = connection.execute(_ADD_MESSAGE, message).scalar_one()
             attempt |= {"message_id": message_id, "number": 1, "channel": "twiml"}
             connection.execute(_ADD_ATTEMPT, attempt)
+            first = {"message_id": message_id, "at": attempt["started_at"]}
+            connection.execute(_ADD_EVENT, first | {"to_state": MessageState.SENDING, "reason": ANSWER})
         if task:
             connection.execute(_ADD_TASK, values | task)
         connection.execute(_FINISH, values)

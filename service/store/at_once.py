@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from service.domain.delivery import MessageState
-from service.store.answers import RidingAnswer
+from service.store.answers import ANSWER, RidingAnswer, add_first_event
 from service.store.base import table_of
 from service.store.consent import Suppression
 from service.store.conversations import Conversation
@@ -143,7 +143,7 @@ def _add_text(*, has_answer: bool, has_task: bool, is_receipt: bool) -> Select[A
     inbound = _add_inbound(is_receipt=is_receipt)
     statement = select(inbound.c.id)
     if has_answer:
-        statement = statement.add_cte(_add_answer(inbound))
+        statement = statement.add_cte(*_add_answer(inbound))
     if has_task:
         statement = statement.add_cte(_add_task(inbound))
     return statement
@@ -199,7 +199,8 @@ def _mark_receipt() -> CTE:
     )
 
 
-def _add_answer(inbound: CTE) -> CTE:
+def _add_answer(inbound: CTE) -> tuple[CTE, CTE]:
+    """The answer's message as on its way, with its try and the first line of its trail."""
     messages = table_of(Message)
     names = (
         *("participant_id", "kind", "lane", "text_id", "text_version", "late", "body", "recipient"),
@@ -210,7 +211,7 @@ def _add_answer(inbound: CTE) -> CTE:
         "source": func.concat("i", inbound.c.id),
         "dedupe_key": func.concat("i", inbound.c.id, ":answer"),
         "state": literal(MessageState.SENDING, messages.c.state.type),
-        "reason": literal("answer"),
+        "reason": literal(ANSWER),
         "tries": literal(1),
         "lease_until": RealTimeIn(bindparam("lease_seconds", type_=Integer)),
     }
@@ -227,7 +228,9 @@ def _add_answer(inbound: CTE) -> CTE:
         "reference": bindparam("reference", type_=String),
         "started_at": bindparam("received_at", type_=_INBOUND.received_at.type),
     }
-    return insert(table_of(Attempt)).from_select(list(attempt), select(*attempt.values())).cte("new_attempt")
+    event = add_first_event(message, bindparam("received_at", type_=_INBOUND.received_at.type))
+    added = insert(table_of(Attempt)).from_select(list(attempt), select(*attempt.values()))
+    return added.cte("new_attempt"), event.cte("new_event")
 
 
 def _add_task(inbound: CTE) -> CTE:

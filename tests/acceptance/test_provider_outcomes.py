@@ -119,11 +119,11 @@ CASES = (
     Case(status(400), S.FAILED, S.FAILED, 0, "a refusal without a code is never resent"),
     Case(status(500, 20500), S.UNKNOWN, S.UNRESOLVED, 0, "it may have been taken before the fault"),
     Case(status(503, 20429), S.UNKNOWN, S.UNRESOLVED, 0, "a status above 499 outweighs a retryable code"),
-    Case(status(500, accepts=True), S.UNKNOWN, S.UNRESOLVED, 1, "it was taken, and the fault came after"),
-    Case(accept_then_timeout(READ_SECONDS + 1), S.UNKNOWN, S.UNRESOLVED, 1, "taken, but no answer in time"),
-    Case(reset_after_accept(), S.UNKNOWN, S.UNRESOLVED, 1, "the line broke after the request had left"),
+    Case(status(500, accepts=True), S.UNKNOWN, S.ACCEPTED, 1, "it was taken, and the fault came after"),
+    Case(accept_then_timeout(READ_SECONDS + 1), S.UNKNOWN, S.ACCEPTED, 1, "taken, but no answer in time"),
+    Case(reset_after_accept(), S.UNKNOWN, S.ACCEPTED, 1, "the line broke after the request had left"),
     Case(reset_before(), S.UNKNOWN, S.UNRESOLVED, 0, "the same, seen from here"),
-    Case(garbage(), S.UNKNOWN, S.UNRESOLVED, 1, "a yes that names no text"),
+    Case(garbage(), S.UNKNOWN, S.ACCEPTED, 1, "a yes that names no text"),
     Case(status(408), S.UNKNOWN, S.UNRESOLVED, 0, "a machine on the way gave up"),
 )
 

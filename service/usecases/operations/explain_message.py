@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.domain.delivery import MessageState
 from service.store.messages import Attempt, Message, MessageEvent
 from service.store.participants import Participant
 from service.store.staff import AuditEvent
@@ -76,17 +77,27 @@ def _purpose(message: Message, zone: ZoneInfo) -> Data:
 
 def _events(session: Session, message: Message, zone: ZoneInfo) -> list[Data]:
     query = select(MessageEvent).where(MessageEvent.message_id == message.id).order_by(MessageEvent.id)
-    return [
-        {
-            "at": _time(row.at, zone),
-            "from": row.from_state,
-            "to": row.to_state,
-            "reason": row.reason,
-            "detail": row.detail,
-            "explanation": explain(row.to_state, row.reason),
-        }
+    events = [
+        _line(row.at, row.from_state, row.to_state, row.reason, row.detail, zone)
         for row in session.scalars(query)
     ]
+    if events and events[0]["from"] is None:
+        return events
+    # What a plan makes is plain: that it was made, and when, stands in its row.
+    return [_line(message.created_at, None, MessageState.PLANNED, None, None, zone), *events]
+
+
+def _line(
+    at: datetime, before: str | None, after: str, reason: str | None, detail: str | None, zone: ZoneInfo
+) -> Data:
+    return {
+        "at": _time(at, zone),
+        "from": before,
+        "to": str(after),
+        "reason": reason,
+        "detail": detail,
+        "explanation": explain(str(after), reason),
+    }
 
 
 def _attempts(session: Session, message: Message, zone: ZoneInfo) -> list[Data]:

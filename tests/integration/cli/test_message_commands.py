@@ -62,13 +62,15 @@ def test_why_tells_the_trail_in_utc_and_in_the_persons_time(cli: Cli, message: i
     assert (data["kind"], data["text"], data["state"]) == ("admin", "admin/welcome-written", "failed")
     assert data["planned"] == {"utc": "2026-11-23T15:00:00+00:00", "local": "2026-11-23T09:00:00-06:00"}
     assert [(row["from"], row["to"]) for row in data["events"]] == [
+        (None, "planned"),
         ("planned", "held"),
         ("held", "claimed"),
         ("claimed", "sending"),
         ("sending", "rejected"),
         ("rejected", "failed"),
     ]
-    assert data["events"][0]["explanation"].startswith("waits: it is outside the hours")
+    assert data["events"][0]["at"] == data["planned"]
+    assert data["events"][1]["explanation"].startswith("waits: it is outside the hours")
     assert [(row["number"], row["outcome"], row["error_code"]) for row in data["attempts"]] == [
         (1, "rejected", 30005)
     ]
