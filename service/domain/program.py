@@ -62,10 +62,10 @@ def former_days(program: Program, older: Iterable[Program]) -> dict[str, tuple[i
     return {step_id: tuple(sorted(found)) for step_id, found in days.items()}
 
 
-def find_put_in_past(program: Program, older: Program, day: int) -> list[Step]:
-    """Steps that a new version puts before `day`, where a person is, and that the older one never reached.
+def find_put_in_past(program: Program, older: Program, through: int) -> list[Step]:
+    """Steps that a new version has on a day up to `through`, the last one planned, and the older one later.
 
     Weekly steps come again, so nothing is lost with one of them.
     """
     had = {step.id: step.day for step in older.steps}
-    return [step for step in program.steps if step.day < day < had.get(step.id, MAX_DAYS + 1)]
+    return [step for step in program.steps if step.day <= through < had.get(step.id, MAX_DAYS + 1)]

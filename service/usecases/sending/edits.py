@@ -190,7 +190,7 @@ def _take_back(session: Session, program: Program, ids: Sequence[int], now: date
 
 def _record_put_in_past(context: Context, program: Program, older: Program, now: datetime) -> None:
     """Leave a row for each step that the edit puts before where a person is, so that it is not just gone."""
-    if not find_put_in_past(program, older, program.days):
+    if not any(find_put_in_past(program, older, step.day) for step in program.steps):
         return
     after = 0
     while True:
@@ -199,7 +199,7 @@ def _record_put_in_past(context: Context, program: Program, older: Program, now:
             past = [
                 _past_row(row, program, step, now)
                 for row in rows
-                for step in find_put_in_past(program, older, _day_of(row, now))
+                for step in find_put_in_past(program, older, (row.planned_through - row.anchor_on).days)
                 if row.anchor_on + timedelta(days=step.day) >= row.started_on
             ]
             if past:
@@ -217,22 +217,19 @@ def _running_after(program_id: str, after: int) -> Select[*tuple[Any, ...]]:
             Enrollment.anchor_on,
             Enrollment.started_on,
             Participant.timezone,
+            Participant.planned_through,
         )
         .join(Participant, Participant.id == Enrollment.participant_id)
         .where(
             Enrollment.program_id == program_id,
             Enrollment.status == EnrollmentStatus.ACTIVE,
             Participant.status == ParticipantStatus.ACTIVE,
+            Participant.planned_through.is_not(None),
             Enrollment.id > after,
         )
         .order_by(Enrollment.id)
         .limit(BATCH)
     )
-
-
-def _day_of(row: Any, now: datetime) -> int:
-    day: int = (local_date(now, ZoneInfo(row.timezone)) - row.anchor_on).days
-    return day
 
 
 def _past_row(row: Any, program: Program, step: Step, now: datetime) -> dict[str, Any]:
