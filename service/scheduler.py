@@ -46,6 +46,8 @@ MISSED_TEXTS_EVERY_SECONDS = 10
 LOOK_UP_EVERY_SECONDS = 30
 POLL_EVERY_SECONDS = 60
 
+CLOCK_WATCH_SECONDS = 0.5
+
 ANSWER_WITHIN_SECONDS = 60.0
 """Twice what a statement may wait for a lock; past it the database is silent, its connection given up."""
 
@@ -111,6 +113,7 @@ class Worker:
         if not self._runtime.database.is_sqlite:
             arguments = self._runtime.database, self.wake, self._stopping
             threading.Thread(target=listen_for_work, args=arguments, name="listen", daemon=True).start()
+        threading.Thread(target=self._keep_ticking, name="keep_ticking", daemon=True).start()
         log.info("worker_started")
 
     def stop(self, within: float = STOP_WITHIN_SECONDS) -> bool:
@@ -158,6 +161,16 @@ class Worker:
             self._ticks[name].asked.set()
             with suppress(JobLookupError):  # it was stopped just now
                 self._scheduler.modify_job(name, next_run_time=system_clock())
+
+    def _keep_ticking(self) -> None:
+        """Tick at once when the machine's clock was set back: the scheduler waits for a time of day."""
+        ahead = time.time() - time.monotonic()
+        while not self._stopping.wait(CLOCK_WATCH_SECONDS):
+            before, ahead = ahead, time.time() - time.monotonic()
+            if ahead < before - CLOCK_WATCH_SECONDS:
+                log.warning("clock_set_back", seconds=round(before - ahead))
+                for name in self._ticks:
+                    self._ask(name)
 
     def _run_tick(self, tick: Tick) -> None:
         while not self._stopping.is_set():

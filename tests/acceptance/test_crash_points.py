@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 
 from service.domain.delivery import MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
+from service.scheduler import Worker
 from service.store.database import SILENT_HOLDER_SECONDS, real_now
 from service.store.inbound import Task, TaskKind
 from service.store.messages import Attempt, Message, MessageEvent
@@ -82,9 +84,11 @@ def first(database_url: str, standin: TwilioStandin, tmp_path: Path) -> Iterator
         yield worker
 
 
-def add_text(second: Runtime, kind: MessageKind = MessageKind.REPLY, *, number: int = 1) -> list[int]:
-    """Texts to somebody, due now and at any hour; returns their ids."""
-    now = datetime.now(UTC)
+def add_text(
+    second: Runtime, kind: MessageKind = MessageKind.REPLY, *, number: int = 1, key: str = "t1"
+) -> None:
+    """Texts to somebody, due now and at any hour."""
+    now = datetime.now(UTC) - timedelta(hours=1)
     with second.database.begin() as session:
         person_id = session.scalars(sa.select(Participant.id)).one()
         row = {
@@ -96,15 +100,14 @@ def add_text(second: Runtime, kind: MessageKind = MessageKind.REPLY, *, number: 
             "text_id": "reply/start-unknown",
             "late": "send",
             "send_after": now,
-            "send_before": now + timedelta(hours=2),
+            "send_before": now + timedelta(hours=3),
             "due_at": now,
             "state": S.PLANNED,
             "tries": 0,
             "created_at": now,
         }
-        session.execute(sa.insert(Message), [row | {"dedupe_key": f"t1:{n}"} for n in range(number)])
+        session.execute(sa.insert(Message), [row | {"dedupe_key": f"{key}:{n}"} for n in range(number)])
         wake_workers(session)
-        return list(session.scalars(sa.select(Message.id).order_by(Message.id)))
 
 
 def get_states(second: Runtime) -> list[MessageState]:
@@ -370,3 +373,17 @@ def test_two_workers_that_wake_up_at_the_same_text_send_it_once(
     assert set(get_states(second)) == {S.ACCEPTED}
     references = [text["reference"] for text in standin.accepted]
     assert len(references) == len(set(references)) == 25
+
+
+def test_a_machine_whose_clock_is_set_back_goes_on_working(second: Runtime, standin: TwilioStandin) -> None:
+    worker = Worker(second, plan_every=3600.0, deliver_every=0.2)
+    worker.start()
+    try:
+        add_text(second)
+        wait_until(lambda: standin.taken == 1, "the first text")
+        with time_machine.travel(datetime.now(UTC) - timedelta(hours=2), tick=True):
+            time.sleep(0.6)  # until somebody looks at the clock
+            add_text(second, key="t2")
+            wait_until(lambda: standin.taken == 2, "the text after the clock was set back", 5.0)
+    finally:
+        assert worker.stop(10.0)
