@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.databases import NoPostgresError, open_own_postgres
 from tests.faults.judge import judge
-from tests.faults.namespaces import CutOffRun, describe, find_obstacle
+from tests.faults.namespaces import CutOffResult, CutOffRun, describe, find_obstacle
 from tests.faults.report import Machine, write_report
 from tests.faults.run import ROOT, FaultRun, Options
 
@@ -21,46 +24,69 @@ CALM_SHARE = 0.2
 
 def main() -> int:
     given = _parse()
+    say = _Progress()
+    folder = Path(tempfile.mkdtemp(prefix="aftercare-faults-"))
+    obstacle = "it was left out (--no-namespaces)" if given.no_namespaces else find_obstacle()
+    try:
+        with ThreadPoolExecutor(1) as beside:
+            cut_off: list[Future[CutOffResult]] = []
+
+            def cut_one_off() -> None:
+                """Beside the rest of the run, which by then mostly waits."""
+                if obstacle:
+                    say(f"no worker is cut off from the network: {obstacle}")
+                else:
+                    run = CutOffRun(given.seed, say, folder / "cut-off")
+                    cut_off.append(beside.submit(run.carry_out))
+
+            options = _options(given, say, cut_one_off)
+            with open_own_postgres() as server:
+                outcome = FaultRun(options, server, folder).carry_out()
+            result = cut_off[0].result() if cut_off else None
+    except NoPostgresError as error:
+        print(f"make faults needs PostgreSQL 14 or newer on this machine: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    verdict = judge(outcome.evidence)
+    page = write_report(
+        options,
+        outcome,
+        verdict,
+        Machine.here(outcome.server_version, _revision()),
+        _command(given),
+        describe(result, obstacle),
+        datetime.now(UTC).date(),
+    )
+    Path(given.out).write_text(page, encoding="utf-8")
+    for name, number in verdict.must_be_0.items():
+        say(f"{name}: {number}")
+    say(f"{verdict.due} texts due, {verdict.sent_once} sent once; report in {given.out}")
+    if verdict.is_good and (result is None or result.is_good):
+        shutil.rmtree(folder, ignore_errors=True)
+        return 0
+    say(f"a figure is not what it must be; logs are in {folder}")
+    return 1
+
+
+def _options(
+    given: argparse.Namespace, say: Callable[[str], None], when_faults_end: Callable[[], None]
+) -> Options:
     seconds = given.minutes * 60
-    options = Options(
+    return Options(
         texts=given.texts,
         seed=given.seed,
         workers=given.workers,
         calm_seconds=seconds * CALM_SHARE,
         fault_seconds=seconds * (1 - CALM_SHARE),
         is_guarded=not given.own_clocks,
-        say=_Progress(),
+        say=say,
+        when_faults_end=when_faults_end,
     )
-    folder = Path(tempfile.mkdtemp(prefix="aftercare-faults-"))
-    try:
-        with open_own_postgres() as server:
-            outcome = FaultRun(options, server, folder).carry_out()
-    except NoPostgresError as error:
-        print(f"make faults needs PostgreSQL 14 or newer on this machine: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    verdict = judge(outcome.evidence)
-    obstacle = "it was left out (--no-namespaces)" if given.no_namespaces else find_obstacle()
-    if obstacle:
-        options.say(f"no worker is cut off from the network: {obstacle}")
-        cut_off, is_cut_off_good = describe(None, obstacle), True
-    else:
-        options.say("three workers in three network namespaces, one of them cut off")
-        result = CutOffRun(options.seed, options.say, folder).carry_out()
-        cut_off, is_cut_off_good = describe(result, None), result.is_good
-    machine = Machine.here(outcome.server_version, _revision())
-    command = (
-        f"make faults TEXTS={given.texts} SEED={given.seed} WORKERS={given.workers} MINUTES={given.minutes:g}"
-    )
-    on = datetime.now(UTC).date()
-    page = write_report(options, outcome, verdict, machine, command, cut_off, on)
-    Path(given.out).write_text(page, encoding="utf-8")
-    for name, number in verdict.must_be_0.items():
-        options.say(f"{name}: {number}")
-    is_good = verdict.is_good and is_cut_off_good
-    options.say(f"{verdict.due} texts due, {verdict.sent_once} sent once; report in {given.out}")
-    if not is_good:
-        options.say(f"logs are in {folder}")
-    return 0 if is_good else 1
+
+
+def _command(given: argparse.Namespace) -> str:
+    """How to do it again."""
+    numbers = f"TEXTS={given.texts} SEED={given.seed} WORKERS={given.workers} MINUTES={given.minutes:g}"
+    return f"make faults {numbers}"
 
 
 def _parse() -> argparse.Namespace:

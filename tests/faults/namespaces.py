@@ -188,6 +188,7 @@ class CutOffRun:
 
     def carry_out(self) -> CutOffResult:
         """Raises NoPostgresError."""
+        self.folder.mkdir(exist_ok=True)
         lasts = CUT_AFTER_SECONDS + CUT_FOR_SECONDS + REJOINED_SECONDS
         options = Options(
             texts=TEXTS,
@@ -235,8 +236,8 @@ def describe(result: CutOffResult | None, obstacle: str | None) -> str:
     zeros = ", ".join(f"{name}: {number}" for name, number in verdict.must_be_0.items())
     ended = sum(code == 0 for code in result.exit_codes)
     return f"""{title}Three workers in three network namespaces, joined by a bridge to the database and the
-provider. The first one's cable was pulled for {CUT_FOR_SECONDS:.0f} s while it was calling, then put back; some
-seconds later the other two were stopped for {REJOINED_SECONDS / 2:.0f} s, so that only the first could send.
+provider. The first one's cable was pulled for {CUT_FOR_SECONDS:.0f} s while it was calling, then put back;
+{REJOINED_SECONDS / 2:.0f} s later the other two were stopped for as long, so that only the first could send.
 
 {chr(10).join(table)}
 
