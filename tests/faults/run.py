@@ -411,7 +411,9 @@ class FaultRun:
                 if time.monotonic() - said > 5:
                     said = time.monotonic()
                     counts = self._standin.counts()
-                    options.say(f"  {at:4.0f} s: {counts['taken']} texts taken, {dict(self.done)}")
+                    options.say(
+                        f"  {at:4.0f} s: {counts['taken']} texts taken, {self.done.total()} times harmed"
+                    )
             self._sleep_until(self._ends)
         self._standin.by_chance({}, seed=0)
         self._standin.by_chance({}, seed=0, on=On.LOOKUP)
@@ -489,14 +491,12 @@ class FaultRun:
         return act
 
     def _kill_web(self) -> None:
-        """Kill one of the web server's processes; the server starts another."""
-        found = subprocess.run(
-            ["pgrep", "-P", str(self._web.pid)], capture_output=True, text=True, check=False
-        ).stdout.split()
-        if found:
+        """Kill one of the web server's processes; the server starts another. Needs Linux, which tells its id."""
+        with suppress(OSError, IndexError):
+            pid = self._web.pid
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+            os.kill(int(children[0]), signal.SIGKILL)
             self.done["web processes killed (SIGKILL)"] += 1
-            with suppress(ProcessLookupError):
-                os.kill(int(found[0]), signal.SIGKILL)
 
     def _provider_down(self, seconds: float) -> Callable[[], None]:
         def act() -> None:
