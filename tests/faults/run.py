@@ -491,7 +491,7 @@ class FaultRun:
         return act
 
     def _kill_web(self) -> None:
-        """Kill one of the web server's processes; the server starts another. Needs Linux, which tells its id."""
+        """Kill one of the web server's processes; it starts another. Needs Linux, which tells its id."""
         with suppress(OSError, IndexError):
             pid = self._web.pid
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
