@@ -16,7 +16,7 @@ from service.gateways.sms.protocol import OutgoingSms, SendOutcome
 from service.gateways.sms.recording import RecordingTransport
 from service.store.consent import ConsentChannel
 from service.store.messages import Attempt, Message, MessageEvent
-from service.store.participants import find_participant
+from service.store.participants import Enrollment, find_participant
 from service.usecases.context import Context, new_reference
 from service.usecases.people.consent_changes import Evidence, opt_out
 from service.usecases.sending.deliver import SENDER_THREADS, claim_due, deliver_due
@@ -133,3 +133,20 @@ def test_no_text_is_let_go_that_would_have_to_wait_longer_than_a_second(people: 
     with slow.database.read() as session:
         told = set(session.scalars(select(MessageEvent.message_id)))
     assert told == {text.message_id for text in ready}, "a text given back has no trail: nothing happened"
+
+
+def test_a_text_of_a_version_that_no_longer_counts_does_not_leave(people: Context) -> None:
+    """Nobody has taken it back yet: the edit is committed, its clean-up is not."""
+    with people.database.begin() as session:
+        enrolled = session.scalars(select(Enrollment.id).order_by(Enrollment.id)).first()
+        message = session.scalars(select(Message).order_by(Message.id)).first()
+        assert message is not None
+        message.source, message.source_version, stale = f"e{enrolled}", 99, message.id
+    transport = RecordingTransport()
+
+    deliver_due(people, transport, lambda: NOW)
+
+    assert len(transport.sent) == len(PEOPLE) - 1
+    with people.database.read() as session:
+        row = session.get_one(Message, stale)
+    assert (row.state, row.reason) == (MessageState.CANCELED, "edited")

@@ -30,6 +30,7 @@ from service.usecases.operations.live_mode import find_block, is_trial
 from service.usecases.people.wording import OPT_IN_REQUEST, WRITTEN_WELCOME
 from service.usecases.sending.candidates import person_hours
 from service.usecases.sending.rendering import RenderedText, RenderFault
+from service.usecases.sending.void import list_current_versions
 
 _NOT_SURELY_GONE = (
     *(MessageState.PLANNED, MessageState.HELD, MessageState.CLAIMED, MessageState.SENDING),
@@ -58,6 +59,7 @@ class BatchFacts:
     capped: dict[int, list[date]]
     open_until: dict[int, datetime]
     unwelcomed: set[int]
+    versions: dict[str, int]
     released_to: dict[int, list[date]] = field(default_factory=lambda: defaultdict(list))
     zones: dict[int, ZoneInfo] = field(default_factory=dict)
 
@@ -65,7 +67,10 @@ class BatchFacts:
         self, message: Message, person: Participant | None, rendered: RenderedText | RenderFault
     ) -> ReleaseFacts:
         """The facts about one text. A text to a number without a profile can only be an answer."""
-        gone = rendered.reason if isinstance(rendered, RenderFault) and rendered.is_final else None
+        is_current = self.versions.get(message.source, message.source_version) == message.source_version
+        gone = None if is_current else "edited"
+        if isinstance(rendered, RenderFault) and rendered.is_final:
+            gone = rendered.reason
         if person is None:
             return self._of_stranger(message, gone)
         zones, window = person_hours(person)
@@ -141,6 +146,7 @@ def load_facts(
         capped=_capped_days(session, people, messages, now),
         open_until=_open_questions(session, people),
         unwelcomed=_list_unwelcomed(session, people),
+        versions=list_current_versions(session, [message.source for message in messages]),
     )
 
 
