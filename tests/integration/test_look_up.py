@@ -26,6 +26,7 @@ from service.usecases.inbound.receive_text import receive_text
 from service.usecases.people.consent_changes import Evidence, opt_out
 from service.usecases.people.erase_participant import erase_participant
 from service.usecases.sending.look_up import look_up_due
+from service.usecases.sending.outcomes import record_outcome
 from service.usecases.sending.recover import recover_abandoned
 from tests.conftest import FakeClock
 from tests.integration.provider_line import READ_SECONDS, ProviderLine, number_of, provider_line
@@ -578,10 +579,27 @@ def test_an_answer_that_never_left_fails_after_two_looks_and_staff_are_told(line
     assert line.state(answer) is S.DELIVERED, "a fact beats a guess"
 
 
+def test_a_late_answer_of_the_provider_stops_a_second_journey(line: ProviderLine) -> None:
+    """A worker slept through both looks (a closed lid), and only then reads that the text was taken."""
+    since = line.clock()
+    lost = lose(line, reset_before())
+    attempt = line.attempts(lost)[0]
+    line.look_up(QUARTER)
+    line.look_up(QUARTER)
+    assert line.state(lost) is S.PLANNED
+
+    class Late:
+        message_id, attempt_id, claim_token = lost, attempt.id, "gone"
+
+    record_outcome(line.context, Late(), Accepted("SM" + "d" * 32), line.clock())
+    line.deliver()
+
+    assert line.state(lost) is S.ACCEPTED
+    assert line.taken(since) == []
+
+
 def test_a_late_answer_of_the_provider_is_worth_as_much_as_a_look(line: ProviderLine) -> None:
     """The worker slept for minutes in the middle of its call; its answer names the text."""
-    from service.usecases.sending.outcomes import record_outcome
-
     lost = lose(line, reset_after_accept())
     attempt = line.attempts(lost)[0]
 

@@ -111,7 +111,9 @@ def test_what_a_plan_holds_or_gives_up_keeps_that_reason_whatever_comes_after(co
 
     assert len(transport.sent) == 3, "the welcome and two texts"
     with context.database.read() as session:
-        found = session.scalars(select(Message).where(Message.dedupe_key.in_("abc")).order_by(Message.id))
+        found = session.scalars(
+            select(Message).where(Message.dedupe_key.in_(("a", "b", "c"))).order_by(Message.id)
+        )
         ids = {row.dedupe_key: row.id for row in found}
     assert trail_of(context, ids["a"])[:2] == [(None, "planned", None), ("claimed", "sending", None)]
     assert trail_of(context, ids["b"])[:2] == [(None, "held", "cap_day"), ("claimed", "sending", None)]

@@ -13,7 +13,8 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.domain.delivery import MessageState
+from service.domain.delivery import STOPPABLE, MessageState
+from service.domain.look_ups import ABSENT_AFTER
 from service.domain.provider_answers import AnswerClass
 from service.domain.retry import next_try_at
 from service.gateways.sms.protocol import Accepted, Rejected, SendOutcome
@@ -162,13 +163,15 @@ def _record_late(
     """An answer for a text that moved on meanwhile overwrites nothing, but settles what nobody could tell."""
     if isinstance(outcome, Rejected) and outcome.answer is AnswerClass.CONSENT:
         record_provider_opt_out(context, session, message, _tried_at(session, text.attempt_id), now)
-    if not isinstance(outcome, Accepted) or message.state is not MessageState.UNKNOWN:
+    if not isinstance(outcome, Accepted) or not is_last_try(session, message.id, text.attempt_id):
         return message.state
-    if not is_last_try(session, message.id, text.attempt_id):
+    was_absent = session.scalars(select(Attempt.absences).where(Attempt.id == text.attempt_id)).one()
+    is_taken_for_lost = message.state in STOPPABLE and was_absent >= ABSENT_AFTER
+    if message.state is not MessageState.UNKNOWN and not is_taken_for_lost:
         return message.state
     step = Step(
         message.id,
-        MessageState.UNKNOWN,
+        message.state,
         MessageState.ACCEPTED,
         "accepted_by_provider",
         changes={"accepted_at": now, "segments": outcome.segments or message.segments},
