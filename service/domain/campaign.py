@@ -6,7 +6,7 @@ whoever joins later is reached too.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from service.domain.campaign_rule import Recurrence
+from service.domain.program_steps import MAX_DAYS
 
 LAST_EARLY_DAY, LAST_MIDDLE_DAY = 90, 365
 
@@ -139,6 +140,10 @@ class Campaign:
         return self.recurrence.dates if self.recurrence else ()
 
     @cached_property
+    def date_set(self) -> frozenset[date]:
+        return frozenset(self.dates)
+
+    @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """What is said on each of `dates`."""
         if self.text is None:
@@ -158,35 +163,53 @@ class Campaign:
 
 def slots_on(campaign: Campaign, person: Person, tags: Collection[str], on: date) -> tuple[Slot, ...]:
     """What a campaign says to a person on their local date `on`."""
+    is_sequence = campaign.kind is CampaignKind.SEQUENCE
+    if not is_sequence and on not in campaign.date_set:
+        return ()
     enrolled = [one for one in campaign.audience.list_enrolled(person, tags) if one.is_running(on)]
-    if campaign.kind is CampaignKind.SEQUENCE:
+    if is_sequence:
         enrolled = enrolled[:1]  # of several programs the first one counts the days
     if not any(campaign.audience.has_phase((on - one.anchor_on).days) for one in enrolled):
         return ()
-    if campaign.kind is CampaignKind.SEQUENCE:
+    if is_sequence:
         return campaign.days_after_start.get((on - enrolled[0].anchor_on).days, ())
-    position = bisect_right(campaign.dates, on)
-    return campaign.slots if position and campaign.dates[position - 1] == on else ()
+    return campaign.slots
 
 
 def next_date(campaign: Campaign, person: Person, tags: Collection[str], after: date) -> date | None:
     """The first local date after `after` on which a campaign speaks to a person; None when it never does."""
     enrolled = campaign.audience.list_enrolled(person, tags)
-    if not enrolled:
-        return None
-    last = max(one.anchor_on + timedelta(days=one.days) for one in enrolled)
-    for on in _dates_after(campaign, enrolled, after):
-        if on >= last:
-            return None
-        if slots_on(campaign, person, tags, on):
-            return on
-    return None
+    if campaign.kind is CampaignKind.SEQUENCE:
+        return _next_of_sequence(campaign, person, tags, enrolled, after)
+    dates, found = campaign.dates, None
+    for one in enrolled:
+        for first, last in _spans(one, campaign.audience):
+            position = bisect_left(dates, max(first, after + _DAY))
+            if position < len(dates) and dates[position] <= last:
+                found = min(found or dates[position], dates[position])
+    return found
 
 
-def _dates_after(campaign: Campaign, enrolled: Sequence[Enrolled], after: date) -> Iterator[date]:
-    if campaign.kind is not CampaignKind.SEQUENCE:
-        yield from campaign.dates[bisect_right(campaign.dates, after) :]
-        return
-    anchors = {one.anchor_on for one in enrolled}
-    dates = {anchor + timedelta(days=day) for anchor in anchors for day in campaign.days_after_start}
-    yield from sorted(on for on in dates if on > after)
+def _next_of_sequence(
+    campaign: Campaign, person: Person, tags: Collection[str], enrolled: Sequence[Enrolled], after: date
+) -> date | None:
+    days = campaign.days_after_start
+    dates = {one.anchor_on + timedelta(days=day) for one in enrolled for day in days}
+    ahead = sorted(on for on in dates if on > after)
+    return next((on for on in ahead if slots_on(campaign, person, tags, on)), None)
+
+
+def _spans(one: Enrolled, audience: Audience) -> Iterator[tuple[date, date]]:
+    """From which to which date a program is running and in a phase of the audience, both included."""
+    for phase in audience.phases or Phase:
+        first_day, last_day = _PHASE_DAYS[phase]
+        first = max(one.started_on, one.anchor_on + timedelta(days=first_day))
+        yield first, one.anchor_on + timedelta(days=min(last_day, one.days - 1))
+
+
+_DAY = timedelta(days=1)
+_PHASE_DAYS = {
+    Phase.EARLY: (-MAX_DAYS, LAST_EARLY_DAY),
+    Phase.MIDDLE: (LAST_EARLY_DAY + 1, LAST_MIDDLE_DAY),
+    Phase.LONG: (LAST_MIDDLE_DAY + 1, MAX_DAYS),
+}

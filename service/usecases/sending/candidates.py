@@ -93,6 +93,7 @@ class DuePerson:
     meetings: list[DueMeeting] = field(default_factory=list)
     tags: frozenset[str] = frozenset()
     said: set[str] = field(default_factory=set)
+    audience: Person | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -153,13 +154,16 @@ def _program_candidates(person: DuePerson, sources: Sources, on: date) -> list[C
 
 
 def as_audience(person: DuePerson, programs: Mapping[str, Program]) -> Person:
-    """A person as the audience of a campaign sees them."""
+    """A person as the audience of a campaign sees them; put together once everything about them is read."""
+    if person.audience is not None:
+        return person.audience
     enrolled = [
         Enrolled(due.program_id, due.anchor_on, due.started_on, programs[due.program_id].days)
         for due in person.programs
         if due.program_id in programs
     ]
-    return Person(person.language, person.tags, enrolled)
+    person.audience = Person(person.language, person.tags, enrolled)
+    return person.audience
 
 
 def _campaign_candidates(person: DuePerson, sources: Sources, on: date) -> list[Candidate]:
