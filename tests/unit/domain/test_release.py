@@ -76,6 +76,9 @@ CASES: list[tuple[dict[str, object], datetime, Verdict | type, str]] = [
     ({"standing": Standing.OPTED_OUT}, NOON, Cancel("opted_out"), "they said stop"),
     ({"standing": Standing.OPTED_OUT, "kind": K.REPLY}, NOON, Cancel("opted_out"), "answers too"),
     ({"standing": Standing.OPTED_OUT, "asks_for_consent": True}, NOON, Cancel("opted_out"), "requests too"),
+    ({"standing": Standing.OPTED_OUT, "kind": K.CRISIS_REPLY}, NOON, Release, "their own call for help"),
+    ({"standing": Standing.OPTED_OUT, "kind": K.OPT_OUT_REPLY}, NOON, Release, "the one confirmation"),
+    ({"blocked": "inbound_not_checked"}, NOON, Hold(NOON + 2 * MINUTE, "inbound_not_checked"), "soon again"),
     ({"standing": Standing.ASKED}, NOON, Cancel("no_consent"), "asked is not agreed"),
     ({"standing": Standing.LISTED}, NOON, Cancel("no_consent"), "listed is not agreed"),
     ({"standing": Standing.UNKNOWN}, NOON, Cancel("no_consent"), "nobody we know"),
@@ -245,7 +248,7 @@ def test_whatever_the_facts_a_text_that_leaves_breaks_no_promise(
     if not isinstance(verdict, Release):
         return
 
-    assert facts.standing is not Standing.OPTED_OUT
+    assert facts.standing is not Standing.OPTED_OUT or facts.kind in (K.CRISIS_REPLY, K.OPT_OUT_REPLY)
     assert now < facts.send_before
     assert MIN_VALIDITY_SECONDS <= verdict.validity_seconds <= MAX_VALIDITY_SECONDS
     if facts.kind in ANSWER_KINDS:
