@@ -381,12 +381,13 @@ class FaultRun:
         return False
 
     def _count_open(self) -> int:
-        """Texts that are due, or in a worker's hands."""
+        """Texts that are due, or in a worker's hands; answers ride in responses, in nobody's."""
         now = self._runtime.clock()
         with self._runtime.database.read() as session:
             return session.execute(
                 select(func.count())
                 .select_from(Message)
+                .where(Message.inbound_id.is_(None))
                 .where(
                     (Message.state.in_(WAITING) & (Message.due_at <= now))
                     | Message.state.in_((MessageState.CLAIMED, MessageState.SENDING))
