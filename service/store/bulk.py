@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -132,27 +132,32 @@ def move_planning(session: Session, moves: Sequence[tuple[int, date, datetime | 
     session.connection().execute(_MOVE_ALL, {"ids": ids, "through": through, "next_at": next_at})
 
 
-def lower_planning(
-    session: Session, wanted: Sequence[ColumnElement[bool]], moments: Mapping[str, datetime]
-) -> int:
-    """Plan active people no later than at the moment of their zone; returns how many that changed.
+_CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
-    They are locked first, in the order that all keep: whoever plans one of them now is waited for.
+
+def lower_planning(
+    session: Session, wanted: Sequence[ColumnElement[bool]], moments: Mapping[str, datetime], now: datetime
+) -> None:
+    """Plan active people no later than at the moment of their zone.
+
+    They are locked first, in the order that all keep. So are those who are due already: somebody may be
+    planning them by what stood before, and would move them on to a later day after this.
     """
-    at = case(dict(moments), value=Participant.timezone)
+    at = case(dict(moments), value=_PARTICIPANTS.c.timezone)
+    due_at = _PARTICIPANTS.c.next_plan_at
+    is_later = or_(due_at.is_(None), due_at > at)
     ids = session.scalars(
-        select(Participant.id)
+        select(_PARTICIPANTS.c.id)
         .where(
             *wanted,
-            Participant.status == ParticipantStatus.ACTIVE,
-            Participant.timezone.in_(moments),
-            or_(Participant.next_plan_at.is_(None), Participant.next_plan_at > at),
+            _PARTICIPANTS.c.status == ParticipantStatus.ACTIVE,
+            _PARTICIPANTS.c.timezone.in_(moments),
+            or_(is_later, due_at <= now + _CLOCKS_DIFFER_BY),
         )
-        .order_by(Participant.id)
+        .order_by(_PARTICIPANTS.c.id)
         .with_for_update(key_share=True)
     ).all()
     if ids:
-        due = update(_PARTICIPANTS).where(is_one_of(session, _PARTICIPANTS.c.id, ids)).values(next_plan_at=at)
-        session.execute(due)
+        lowered = update(_PARTICIPANTS).where(is_one_of(session, _PARTICIPANTS.c.id, ids), is_later)
+        session.execute(lowered.values(next_plan_at=at))
         wake_workers(session)
-    return len(ids)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text, update
 
 from service.catalog import CatalogError
+from service.domain.day_plan import Candidate
 from service.domain.delivery import MessageState
 from service.domain.kinds import MessageKind
+from service.store.bulk import add_planned, move_planning
 from service.store.campaigns import StoredCampaign
 from service.store.messages import Message, MessageEvent
 from service.store.participants import Participant
@@ -17,7 +20,10 @@ from service.usecases.campaigns.preview_campaign import preview_campaign
 from service.usecases.campaigns.save_campaign import SaveOutcome
 from service.usecases.campaigns.switch_campaign import pause_campaign, resume_campaign
 from service.usecases.context import Context
+from service.usecases.sending.candidates import list_candidates
+from service.usecases.sending.due_people import claim_people
 from service.usecases.sending.edits import apply_campaign
+from service.usecases.sending.speakers import load_sources, load_speakers
 from service.usecases.sending.void import list_current_versions
 from tests.conftest import NOW
 from tests.integration.planning import Plans, open_plans
@@ -341,3 +347,72 @@ def test_the_versions_that_count_are_told_for_every_source_that_has_one(plans: P
         versions = list_current_versions(session, ["c1", "c99", "e1", "e99", "p1", "i7", "m5"])
 
     assert versions == {"c1": 1, "c99": 0, "e1": 1, "e99": 0, "m5": 0}
+
+
+def test_a_text_that_was_put_off_counts_for_the_day_to_which_it_was(plans: Plans) -> None:
+    plans.join(1)
+    plans.plan(TUESDAY - 10 * HOUR)
+    for number in range(2):
+        plans.save(NOTE.replace("Note", f"Note {number}"))
+    plans.plan(TUESDAY + HOUR)
+    wednesday = TUESDAY + DAY + 15 * HOUR
+    with plans.context.database.begin() as session:
+        held = update(Message).where(Message.kind == K.CAMPAIGN)
+        session.execute(
+            held.values(state="held", reason="paused", due_at=wednesday, send_before=wednesday + DAY)
+        )
+
+    plans.save(NOTE.replace("11-24", "11-25"))
+    plans.plan(TUESDAY + DAY + HOUR)
+
+    assert plans.texts(K.CAMPAIGN)[2:] == [("expired", "cap_day")], "Wednesday has its two already"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_edit_waits_for_who_is_planning_by_the_old_version_and_then_the_new_one_counts(
+    plans: Plans,
+) -> None:
+    """Another worker has read the old version and holds the person when the edit is saved."""
+    plans.join(1)
+    plans.save(NOTE)
+    at = plans.clock.at = TUESDAY + 8 * HOUR
+    context = plans.context
+    with ThreadPoolExecutor(1) as editor:
+        with context.database.begin() as session:
+            people = claim_people(session, at, 10)
+            sources = load_sources(session, context.keyring)
+            edit = editor.submit(plans.save, LATER)
+            with pytest.raises(TimeoutError):
+                edit.result(timeout=0.3)
+            load_speakers(session, people, sources)
+            [person] = people.values()
+            [text] = list_candidates(person, sources, at.date())
+            add_planned(session, [planned_row(text)], at)
+            move_planning(session, [(person.id, at.date(), at + 6 * DAY)])
+        edit.result(timeout=10)
+
+    plans.plan()
+
+    assert plans.texts(K.CAMPAIGN) == [("canceled", "edited"), ("planned", None)]
+
+
+def planned_row(text: Candidate) -> dict[str, object]:
+    """A text as the planner writes it."""
+    return {
+        "participant_id": 1,
+        "dedupe_key": text.key,
+        "source": text.source,
+        "source_version": text.source_version,
+        "kind": text.kind,
+        "lane": 2,
+        "text_id": text.text_id,
+        "check_in_id": None,
+        "late": text.late,
+        "local_on": TUESDAY.date(),
+        "send_after": text.at,
+        "send_before": text.at + 12 * HOUR,
+        "due_at": text.at,
+        "state": MessageState.PLANNED,
+        "reason": None,
+        "final_at": None,
+    }

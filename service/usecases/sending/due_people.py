@@ -70,7 +70,9 @@ class ExistingTexts:
     def count_on(self, on: date) -> DayCounts:
         """Capped texts of the day and its week that cannot lose their place on this day."""
         monday = on - timedelta(days=on.weekday())
-        days = self.capped + [day for day, texts in self.seated.items() if day != on for _ in texts]
+        days = self.capped
+        if self.seated:
+            days = days + [day for day, texts in self.seated.items() if day != on for _ in texts]
         return DayCounts(
             today=sum(1 for day in days if day == on),
             this_week=sum(1 for day in days if monday <= day < monday + timedelta(days=7)),

@@ -99,7 +99,7 @@ def _make_audience_due(context: Context, row: StoredCampaign, now: datetime) -> 
     found = {zone: _next_planning(campaign, zone, now) for zone in zones}
     moments = {zone: at for zone, at in found.items() if at is not None}
     if moments:
-        _make_due(context, _who_may_belong(context, campaign), moments)
+        _make_due(context, _who_may_belong(context, campaign), moments, now)
 
 
 def _next_planning(campaign: Campaign, zone_name: str, now: datetime) -> datetime | None:
@@ -130,14 +130,16 @@ def _who_may_belong(context: Context, campaign: Campaign) -> list[ColumnElement[
     return wanted
 
 
-def _make_due(context: Context, wanted: Sequence[ColumnElement[bool]], moments: dict[str, datetime]) -> None:
+def _make_due(
+    context: Context, wanted: Sequence[ColumnElement[bool]], moments: dict[str, datetime], now: datetime
+) -> None:
     """Lower when active people are planned next to the moment of their zone, in ranges of ids."""
     with context.database.read() as session:
         last = session.scalar(select(func.max(Participant.id))) or 0
     for start in range(0, last + 1, RANGE):
         with context.database.begin() as session:
             inside = Participant.id.between(start, start + RANGE - 1)
-            lower_planning(session, [inside, *wanted], moments)
+            lower_planning(session, [inside, *wanted], moments, now)
 
 
 def _apply_program(context: Context, program_id: str, now: datetime) -> None:
@@ -156,7 +158,7 @@ def _apply_program(context: Context, program_id: str, now: datetime) -> None:
     running = select(Enrollment.participant_id).where(
         Enrollment.program_id == program_id, Enrollment.status == EnrollmentStatus.ACTIVE
     )
-    _make_due(context, [Participant.id.in_(running)], dict.fromkeys(zones, now))
+    _make_due(context, [Participant.id.in_(running)], dict.fromkeys(zones, now), now)
     with context.database.begin() as session:
         session.execute(
             update(ProgramVersion)

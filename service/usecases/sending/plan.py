@@ -197,7 +197,7 @@ def _plan_people(
     moves: list[tuple[int, date, datetime | None]] = []
     for person in people.values():
         through = local_date(now, person.zone)
-        next_on = _plan_person(session, person, sources, existing[person.id], now, rows)
+        next_on = _plan_person(session, person, sources, existing[person.id], now, through, rows)
         moves.append((person.id, through, start_of_day(next_on, person.zone) if next_on else None))
         _complete_enrollments(session, person, sources.programs, through)
     if rows:
@@ -212,13 +212,13 @@ def _plan_person(
     sources: Sources,
     existing: ExistingTexts,
     now: datetime,
+    today: date,
     rows: list[dict[str, Any]],
 ) -> date | None:
-    """Append the rows of every day from the first unplanned one to today; returns the next day to plan.
+    """Append the rows of every day from the first unplanned one to `today`; returns the next day to plan.
 
     However long nothing ran, no day is left out: what came to nothing is a row with its reason.
     """
-    today = local_date(now, person.zone)
     through = person.planned_through or today
     first = min(through + timedelta(days=1), today, *(one.planned_on for one in existing.void))
     is_today = first == today and person.is_active
