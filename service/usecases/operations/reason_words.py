@@ -16,7 +16,6 @@ _REASONS: dict[str, str] = {
     "consent_documented": "written consent arrived, so the request to confirm is not needed",
     "daily_limit": "the account may send no more texts today; it is tried again every hour",
     "edited": "what it comes from was changed; the new version is planned in its place",
-    "enrollment_ended": "the program began anew with a later discharge date",
     "erased": "the person was erased",
     "filtered": "the carriers blocked the wording",
     "inbound_not_checked": "after an outage, texts that came in meanwhile are looked for first",

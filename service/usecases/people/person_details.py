@@ -12,22 +12,18 @@ from service.usecases.people.consent_changes import add_enrollment
 from service.usecases.people.move_zone import move_to_zone
 from service.usecases.people.participant_cells import ParticipantRow
 from service.usecases.people.tags import add_tags
-from service.usecases.sending.void import void_waiting
 
 
 def enroll(session: Session, participant: Participant, row: ParticipantRow, now: datetime) -> bool:
     """See to an open enrollment in the row's program; True if its discharge date changed.
 
-    A discharge later than the one that a running enrollment counts from begins the program anew: what was
-    planned by the old count is canceled.
+    A discharge later than the one that a running enrollment counts from begins the program anew.
     """
     enrollment = add_enrollment(session, participant, row.program_id, now)
     is_running = enrollment.status == EnrollmentStatus.ACTIVE and enrollment.anchor_on is not None
     if is_running and row.discharge_on and enrollment.anchor_on and row.discharge_on > enrollment.anchor_on:
         enrollment.status, enrollment.ended_at = EnrollmentStatus.ENDED, now
         session.flush()
-        sources = [f"e{enrollment.id}"]
-        void_waiting(session, [participant.id], "enrollment_ended", now, sources=sources)
         enrollment = add_enrollment(session, participant, row.program_id, now)
     before = enrollment.discharge_on
     if enrollment.status == EnrollmentStatus.WAITING and row.discharge_on:
