@@ -18,6 +18,7 @@ from service.store.database import real_now
 from service.store.inbound import Task, TaskKind
 from service.store.messages import Attempt, Message, MessageEvent
 from service.store.participants import Participant, ParticipantStatus
+from service.store.service_state import set_setting
 from service.usecases.context import Context, new_reference
 from service.usecases.inbound.incoming_text import IncomingText
 from service.usecases.inbound.receive_text import receive_text
@@ -269,3 +270,27 @@ def test_recovery_skips_what_somebody_else_holds(person: Context) -> None:
     assert recover_abandoned(person, NOW).unknown == 1
     with person.database.read() as session:
         assert session.scalars(select(Conversation.close_reason)).one() == "expired"
+
+
+def test_an_answer_that_names_a_text_found_for_another_try_is_recorded_without_it(person: Context) -> None:
+    text = claim_and_release(person)
+    record_outcome(person, text, TAKEN, NOW)
+    run_import(person, PERSON.replace("0101", "0102"))
+    other = claim_and_release(person)
+
+    assert record_outcome(person, other, TAKEN, NOW) == S.ACCEPTED
+
+    assert list_attempt_outcomes(person) == ["accepted", "accepted"]
+
+
+def test_a_text_held_again_for_the_same_reason_says_so_once_in_its_trail(person: Context) -> None:
+    with person.database.begin() as session:
+        set_setting(session, "sending_stopped", {"reason": "test"}, NOW, "test")
+    transport, clock = RecordingTransport(), FakeClock(NOW)
+    for _ in range(6):
+        deliver_due(person, transport, clock)
+        clock.advance(16 * MINUTE)
+
+    assert transport.sent == []
+    assert get_message(person).state is S.HELD
+    assert [reason for _, to, reason in list_steps(person) if to == "held"] == ["sending_stopped"]

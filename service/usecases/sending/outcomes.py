@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
+import structlog
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -32,6 +33,8 @@ from service.usecases.sending.consequences import (
     stop_sender,
 )
 from service.usecases.sending.steps import Step, take_step
+
+log = structlog.get_logger(__name__)
 
 LOOK_UP_AFTER = timedelta(minutes=15)
 INSIST_SECONDS = 45.0
@@ -222,12 +225,24 @@ def take_back(context: Context, text: SentText, now: datetime) -> str:
 def _finish_attempt(session: Session, attempt_id: int, outcome: SendOutcome, now: datetime) -> None:
     values: dict[str, object] = {"outcome": type(outcome).__name__.lower(), "finished_at": now}
     if isinstance(outcome, Accepted):
-        values["provider_message_id"] = outcome.provider_message_id
+        if _is_free(session, outcome.provider_message_id, attempt_id):
+            values["provider_message_id"] = outcome.provider_message_id
     else:
         values["http_status"] = outcome.http_status
     if isinstance(outcome, Rejected):
         values["error_code"] = outcome.code
     session.execute(update(Attempt).where(Attempt.id == attempt_id).values(values))
+
+
+def _is_free(session: Session, provider_message_id: str, attempt_id: int) -> bool:
+    """Whether no other try owns this id: one that looked alike may have been given it at a look-up."""
+    query = select(Attempt.id).where(
+        Attempt.provider_message_id == provider_message_id, Attempt.id != attempt_id
+    )
+    if session.scalars(query).first() is None:
+        return True
+    log.warning("answer_with_id_of_another_try")
+    return False
 
 
 def _reject(case: _Case) -> str:

@@ -217,7 +217,9 @@ def _keep(session: Session, message: Message, verdict: Verdict, now: datetime) -
     if isinstance(verdict, Release):
         add_task(session, TaskKind.FAILED_TEXT, reason, now, message_id=message.id)
     changes = {"due_at": until} if until else None
-    take_step(session, Step(message.id, MessageState.CLAIMED, after, reason, changes=changes), now)
+    step = Step(message.id, MessageState.CLAIMED, after, reason, changes=changes)
+    # Held again for the same reason: the trail has it, and need not say so every few minutes.
+    take_step(session, step, now, is_told=not (after is MessageState.HELD and message.reason == reason))
     return after
 
 

@@ -28,11 +28,14 @@ class Step:
     changes: dict[str, Any] | None = None
 
 
-def take_step(session: Session, step: Step, now: datetime, *, claim_token: str | None = None) -> bool:
+def take_step(
+    session: Session, step: Step, now: datetime, *, claim_token: str | None = None, is_told: bool = True
+) -> bool:
     """Take one step if the message still stands where we think it does; False if it moved on meanwhile.
 
     With `claim_token` the step is only taken by the worker that owns the claim, so one that woke up late
-    cannot overwrite a newer owner. Raises IllegalTransitionError for a step that no message may take.
+    cannot overwrite a newer owner. `is_told` is False for a step that the trail holds already. Raises
+    IllegalTransitionError for a step that no message may take.
     """
     check_transition(step.before, step.after)
     values: dict[str, Any] = {"state": step.after, "reason": step.reason} | (step.changes or {})
@@ -45,7 +48,8 @@ def take_step(session: Session, step: Step, now: datetime, *, claim_token: str |
         query = query.where(Message.claim_token == claim_token)
     if session.execute(query.execution_options(synchronize_session=False)).rowcount != 1:  # type: ignore[attr-defined]
         return False
-    record_steps(session, [step], now)
+    if is_told:
+        record_steps(session, [step], now)
     return True
 
 
