@@ -25,7 +25,6 @@ from service.domain.delivery import MessageState
 from service.domain.kinds import KIND_RULES
 from service.domain.local_time import local_date, start_of_day
 from service.domain.program import Program
-from service.domain.program_steps import MAX_DAYS
 from service.store.base import table_of
 from service.store.bulk import add_planned, move_planning
 from service.store.database import DATABASE_AWAY
@@ -62,8 +61,6 @@ EVERYBODY = 20
 
 TRY_AGAIN_AFTER = timedelta(hours=1)
 _PARTICIPANTS = table_of(Participant)
-MAX_DAYS_BACK = MAX_DAYS
-"""However long nothing ran, each text that was due gets its row and its reason: as far as a program goes."""
 
 
 @dataclass(slots=True)
