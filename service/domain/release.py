@@ -66,10 +66,11 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Not now: look again at `until`."""
+    """Not now: look again at `until`. With `send_before` the text stays of use until then."""
 
     until: datetime
     reason: str
+    send_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,4 +204,9 @@ def _hold_or_expire(facts: ReleaseFacts, until: datetime, reason: str) -> Verdic
 
 
 def _hold_to_day(facts: ReleaseFacts, day_start: datetime, reason: str) -> Verdict:
-    return _hold_or_expire(facts, next_open(day_start, facts.window, facts.zones), reason)
+    """Over a cap: until that day. A text that moves to another day and never drops stays of use there."""
+    until = next_open(day_start, facts.window, facts.zones)
+    rule = KIND_RULES[facts.kind]
+    if rule.defers and until + rule.useful_for > facts.send_before:
+        return Hold(until, reason, until + rule.useful_for)
+    return _hold_or_expire(facts, until, reason)

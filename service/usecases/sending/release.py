@@ -212,20 +212,20 @@ def _decide(
 
 
 def _keep(session: Session, message: Message, verdict: Verdict, now: datetime) -> MessageState:
-    after, until = _aftermath(verdict)
+    after, changes = _aftermath(verdict)
     reason = "render_fault" if isinstance(verdict, Release) else verdict.reason
     if isinstance(verdict, Release):
         add_task(session, TaskKind.FAILED_TEXT, reason, now, message_id=message.id)
-    changes = {"due_at": until} if until else None
     step = Step(message.id, MessageState.CLAIMED, after, reason, changes=changes)
     # Held again for the same reason: the trail has it, and need not say so every few minutes.
     take_step(session, step, now, is_told=not (after is MessageState.HELD and message.reason == reason))
     return after
 
 
-def _aftermath(verdict: Verdict) -> tuple[MessageState, datetime | None]:
+def _aftermath(verdict: Verdict) -> tuple[MessageState, dict[str, datetime] | None]:
     if isinstance(verdict, Hold):
-        return MessageState.HELD, verdict.until
+        later = {"send_before": verdict.send_before} if verdict.send_before else {}
+        return MessageState.HELD, {"due_at": verdict.until} | later
     if isinstance(verdict, Cancel):
         return MessageState.CANCELED, None
     if isinstance(verdict, Expire):

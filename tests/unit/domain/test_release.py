@@ -155,6 +155,18 @@ CASES: list[tuple[dict[str, object], datetime, Verdict | type, str]] = [
     (DAY_FULL | {"send_before": MORNING}, NOON, Expire("cap_day"), "useless tomorrow"),
     (WEEK_FULL, NOON, Expire("cap_week"), "nine a week, and Monday is too far"),
     (
+        WEEK_FULL | {"kind": K.SAFETY},
+        NOON,
+        Hold(at("2026-11-30T09:00"), "cap_week", at("2026-12-02T09:00")),
+        "a safety text is never dropped: it is of use on Monday too",
+    ),
+    (
+        DAY_FULL | {"kind": K.SAFETY, "send_before": MORNING},
+        NOON,
+        Hold(MORNING, "cap_day", MORNING + 48 * HOUR),
+        "nor for a full day",
+    ),
+    (
         WEEK_FULL | {"send_before": NOON + 8 * DAY},
         NOON,
         Hold(at("2026-11-30T09:00"), "cap_week"),

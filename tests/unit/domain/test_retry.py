@@ -29,7 +29,7 @@ GAPS: list[tuple[int, AnswerClass, int | None, timedelta, str]] = [
     (1, A.RETRY, 99999, 5 * SECOND, "a code nobody knows asks for nothing"),
     (1, A.RETRY_LATER, None, 30 * MINUTE, "a queue"),
     (1, A.RETRY_LATER, 21611, HOUR, "a queue of ten hours"),
-    (1, A.RETRY_LATER, 63038, DAY, "a limit in 24 hours"),
+    (1, A.RETRY_LATER, 63038, HOUR, "a limit in 24 hours: room comes back little by little"),
     (2, A.RETRY_LATER, 21611, 2 * HOUR, "gaps grow"),
     (9, A.RETRY_LATER, None, 6 * HOUR, "and stay"),
     (1, A.CONFIGURATION, 20003, 15 * MINUTE, "the sender is stopped until staff repair it"),
