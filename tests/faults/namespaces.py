@@ -31,6 +31,7 @@ MACHINES = 3
 CUT_AFTER_SECONDS = 6.0
 CUT_FOR_SECONDS = 130.0
 """Longer than a lease and the look for ended ones together, so that the others have taken over everything."""
+FIRST_CALL_SECONDS = 15.0
 REJOINED_SECONDS = 20.0
 TEXTS = 400
 
@@ -135,10 +136,12 @@ class _CutOffRun(FaultRun):
     def _do_harm(self, cast: Cast, intended: list[Intended]) -> None:
         self._standin.by_chance({slow(1.0): 1.0}, seed=1)  # so that texts are in flight at any moment
         self._sleep_until(self._faults_at)
+        self._tell_others(signal.SIGSTOP)
         self._wait_until_first_calls()
         self.network.cut(0)
         self.cut_at = time.time()
         leased = self._list_leased()
+        self._tell_others(signal.SIGCONT)
         self._standin.by_chance({}, seed=0)
         time.sleep(5)  # what the others had in hand then is over; what is still leased is the first one's
         leased &= self._list_leased()
@@ -151,24 +154,22 @@ class _CutOffRun(FaultRun):
         self.network.join(0)
         self.rejoined_at = time.time()
         time.sleep(REJOINED_SECONDS / 2)
-        self._let_others_rest(REJOINED_SECONDS / 2)
+        self._tell_others(signal.SIGSTOP)  # so that only the one that was cut off can send
+        time.sleep(REJOINED_SECONDS / 2)
+        self._tell_others(signal.SIGCONT)
         self._faults_ended = self._true_now()
 
     def _wait_until_first_calls(self) -> None:
-        until = time.monotonic() + CUT_AFTER_SECONDS
+        until = time.monotonic() + FIRST_CALL_SECONDS
         while time.monotonic() < until:
             last = [request for request in self._standin.requests() if request.at > time.time() - 0.5]
             if any(request.peer == self.network.address(0) for request in last):
                 return
             time.sleep(0.05)
 
-    def _let_others_rest(self, seconds: float) -> None:
-        """So that only the one that was cut off can send."""
-        for what in (signal.SIGSTOP, signal.SIGCONT):
-            for number in range(1, MACHINES):
-                self._fleet.send(number, what)
-            if what is signal.SIGSTOP:
-                time.sleep(seconds)
+    def _tell_others(self, what: signal.Signals) -> None:
+        for number in range(1, MACHINES):
+            self._fleet.send(number, what)
 
     def _list_leased(self) -> set[tuple[int, str | None]]:
         """Texts in a worker's hands, with the claim by which it has them."""
