@@ -25,7 +25,7 @@ from tests.databases import open_own_postgres
 from tests.faults.judge import Verdict, judge
 from tests.faults.people import Cast, Intended
 from tests.faults.run import FaultRun, Options
-from tests.standin import slow
+from tests.standin import ReceiptChances, slow
 
 MACHINES = 3
 CUT_AFTER_SECONDS = 6.0
@@ -136,6 +136,8 @@ class _CutOffRun(FaultRun):
     def _do_harm(self, cast: Cast, intended: list[Intended]) -> None:
         self._standin.by_chance({slow(1.0): 1.0}, seed=1)  # so that texts are in flight at any moment
         self._sleep_until(self._faults_at)
+        # Nor does a receipt tell what became of these, so that it takes the lease and a look-up to find out.
+        self._standin.receipts_by_chance(ReceiptChances(lost=1.0), seed=0)
         self._tell_others(signal.SIGSTOP)
         self._wait_until_first_calls()
         self.network.cut(0)
@@ -146,6 +148,7 @@ class _CutOffRun(FaultRun):
         time.sleep(5)  # what the others had in hand then is over; what is still leased is the first one's
         leased &= self._list_leased()
         self.in_hand = len(leased)
+        self._standin.receipts_by_chance(ReceiptChances(), seed=0)
         until = time.monotonic() + CUT_FOR_SECONDS - 5
         while time.monotonic() < until:
             if leased and self.taken_over_seconds is None and not leased & self._list_leased():
