@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -41,10 +42,19 @@ class DeliveryCounts:
     """What one delivery run did, by the state each text was left in."""
 
     claimed: int = 0
-    by_state: dict[str, int] = field(default_factory=dict)
+    by_state: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add_batch(self, claimed: int, states: Iterable[str]) -> None:
+        """Count texts that were claimed, and the state in which deciding left each."""
+        with self._lock:
+            self.claimed += claimed
+            self.by_state.update(states)
 
     def add(self, state: str) -> None:
-        self.by_state[state] = self.by_state.get(state, 0) + 1
+        """Count one text's next state."""
+        with self._lock:
+            self.by_state[state] += 1
 
 
 def deliver_due(
@@ -62,26 +72,9 @@ def deliver_due(
     """
     counts = DeliveryCounts()
     with _Hands(context, transport, now, counts) as hands:
-        has_time = False
-        while not is_stopping():
-            if not has_time:
-                _wait_for_turn(context, is_stopping)
-            hands.wait_until_nearly_free()
-            if is_stopping():
-                break
-            size = batch_size(
-                SENDER_THREADS, context.settings.segments_per_second, hands.handed_per_second, MAX_BATCH
-            )
-            claim_token = new_reference()
-            claimed = claim_due(context, claim_token, size, now())
-            if not claimed:
-                break
-            counts.claimed += len(claimed)
-            released = release_claimed(context, claim_token, claimed, now())
-            for state in released.states:
-                counts.add(state)
-            hands.take(released.ready)
-            has_time = not released.lacked_time
+        feeder = _Feeder(context, hands, now, counts, is_stopping)
+        while feeder.feed():
+            pass
     return counts
 
 
@@ -91,18 +84,55 @@ def claim_due(context: Context, claim_token: str, size: int, now: datetime) -> l
         return claim_texts(session, claim_token, size, now, CLAIM_LEASE)
 
 
-def _wait_for_turn(context: Context, is_stopping: Callable[[], bool]) -> None:
-    """Wait until the sender has time soon, or until asked to stop."""
-    while not is_stopping() and (ahead := _booked_ahead(context)) > BOOKED_AHEAD:
-        time.sleep(min((ahead - BOOKED_AHEAD).total_seconds(), 1.0))
-
-
 def _booked_ahead(context: Context) -> timedelta:
     if context.settings.segments_per_second is None:
         return timedelta(0)
     with context.database.read() as session:
         booked = find_booked_until(session)
         return timedelta(0) if booked is None else booked - real_now(session)
+
+
+class _Feeder:
+    """Claims what is due, decides it and puts what may go into the hands that send it."""
+
+    def __init__(
+        self,
+        context: Context,
+        hands: _Hands,
+        now: Callable[[], datetime],
+        counts: DeliveryCounts,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._context = context
+        self._hands = hands
+        self._now = now
+        self._counts = counts
+        self._is_stopping = is_stopping
+        self._has_time = False
+
+    def feed(self) -> bool:
+        """Take one batch; False when nothing is due or the process is asked to stop."""
+        if not self._has_time:
+            self._wait_for_turn()
+        self._hands.wait_until_nearly_free()
+        if self._is_stopping():
+            return False
+        rate = self._context.settings.segments_per_second
+        size = batch_size(SENDER_THREADS, rate, self._hands.handed_per_second, MAX_BATCH)
+        claim_token = new_reference()
+        claimed = claim_due(self._context, claim_token, size, self._now())
+        if not claimed:
+            return False
+        released = release_claimed(self._context, claim_token, claimed, self._now())
+        self._counts.add_batch(len(claimed), released.states)
+        self._hands.take(released.ready)
+        self._has_time = not released.lacked_time
+        return True
+
+    def _wait_for_turn(self) -> None:
+        """Wait until the sender has time soon, or until asked to stop."""
+        while not self._is_stopping() and (ahead := _booked_ahead(self._context)) > BOOKED_AHEAD:
+            time.sleep(min((ahead - BOOKED_AHEAD).total_seconds(), 1.0))
 
 
 class _Hands:
@@ -172,16 +202,16 @@ class _Hands:
         """Hand these over, in this order."""
         if not texts:
             return
-        if self._recorder is None:
-            self._first_at = time.monotonic()
-            self._recorder = threading.Thread(target=self._record, daemon=True)
-            self._recorder.start()
-        while len(self._threads) < min(SENDER_THREADS, self._waiting + len(texts)):
-            self._threads.append(threading.Thread(target=self._hand_over, daemon=True))
-            self._threads[-1].start()
         with self._changed:
             self._waiting += len(texts)
             self._unrecorded += len(texts)
+            if self._recorder is None:
+                self._first_at = time.monotonic()
+                self._recorder = threading.Thread(target=self._record, daemon=True)
+                self._recorder.start()
+            while len(self._threads) < min(SENDER_THREADS, self._waiting):
+                self._threads.append(threading.Thread(target=self._hand_over, daemon=True))
+                self._threads[-1].start()
         for text in texts:
             self._ready.put(text)
 
@@ -194,7 +224,7 @@ class _Hands:
             with self._changed:
                 self._waiting -= 1
                 self._handed += 1
-                self._changed.notify()
+                self._changed.notify_all()
 
     def _send(self, text: ReadyText) -> SendOutcome:
         try:
@@ -219,7 +249,7 @@ class _Hands:
             with self._changed:
                 self._unrecorded -= len(told)
                 self._goes_well = all(isinstance(outcome, Accepted) for _, outcome in told)
-                self._changed.notify()
+                self._changed.notify_all()
 
     def _write_down(self, batch: list[tuple[ReadyText, SendOutcome | None]]) -> None:
         try:
