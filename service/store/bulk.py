@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,9 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    Result,
+    ScalarResult,
+    Select,
     String,
     Text,
     any_,
@@ -30,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.types import TypeEngine
 
 from service.domain.delivery import MessageState
 from service.store.base import table_of
@@ -64,6 +68,33 @@ def is_one_of(
         return column.in_(values)
     item = Text if isinstance(column.type, String) else BigInteger
     return column == any_(literal(list(values), ARRAY(item)))
+
+
+OneOf = Callable[[ColumnElement[Any] | InstrumentedAttribute[Any]], ColumnElement[bool]]
+
+
+class ForMany:
+    """A statement about many values, built once for each engine: building costs more than running.
+
+    `build` is given what makes the condition "this column is one of the values"; whatever else changes from
+    one run to the next is a parameter of its own.
+    """
+
+    def __init__(self, build: Callable[[OneOf], Select[Any]], values: TypeEngine[Any] | None = None) -> None:
+        one_of = bindparam("values", type_=ARRAY(values or BigInteger()))
+        self._postgresql = build(lambda column: column == any_(one_of))
+        self._sqlite = build(lambda column: column.in_(bindparam("values", expanding=True)))
+
+    def run(self, session: Session, values: Collection[int | str], **parameters: Any) -> Result[Any]:
+        """Run it for rows, flushing no objects of the session."""
+        return session.connection().execute(self._statement(session), {"values": list(values), **parameters})
+
+    def load(self, session: Session, values: Collection[int | str], **parameters: Any) -> ScalarResult[Any]:
+        """Run it for objects of the session."""
+        return session.scalars(self._statement(session), {"values": list(values), **parameters})
+
+    def _statement(self, session: Session) -> Select[Any]:
+        return self._sqlite if session.get_bind().dialect.name == "sqlite" else self._postgresql
 
 
 _PLANNED_COLUMNS = (

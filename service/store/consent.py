@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.domain.phone import PhoneNumber
 from service.store.base import Base, table_of
-from service.store.bulk import is_one_of
+from service.store.bulk import ForMany
 from service.store.keyring import Keyring
 from service.store.types import BigId, UtcInstant, Word
 
@@ -95,14 +95,19 @@ def is_suppressed(suppression: Suppression | None) -> bool:
     return suppression is not None and suppression.lifted_at is None
 
 
+_SUPPRESSED = ForMany(
+    lambda one_of: select(table_of(Suppression).c.phone_hash).where(
+        one_of(table_of(Suppression).c.phone_hash), table_of(Suppression).c.lifted_at.is_(None)
+    ),
+    String(),
+)
+
+
 def list_suppressed_hashes(session: Session, hashes: Sequence[str]) -> set[str]:
     """Which of these keyed hashes must not be texted now."""
     if not hashes:
         return set()
-    query = select(Suppression.phone_hash).where(
-        is_one_of(session, Suppression.phone_hash, hashes), Suppression.lifted_at.is_(None)
-    )
-    return set(session.scalars(query))
+    return {row.phone_hash for row in _SUPPRESSED.run(session, hashes)}
 
 
 def list_consent_events(session: Session, participant_id: int) -> Sequence[ConsentEvent]:

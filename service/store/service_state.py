@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.domain.program import Program, program_from_data
-from service.store.base import Base
+from service.store.base import Base, table_of
 from service.store.types import BigId, UtcInstant
 
 
@@ -64,24 +64,49 @@ class Throttle(Base):
 KEY_SEEN_SECONDS = 60.0
 
 
+_REMEMBERED = "aftercare_settings"
+_ALL_SETTINGS = select(table_of(ServiceSetting))
+
+
+def remember_settings(session: Session) -> None:
+    """Read every switch and mark at once, for the rest of this transaction: who decides asks for several."""
+    rows = session.connection().execute(_ALL_SETTINGS)
+    session.info[_REMEMBERED] = {row.name: (row.value, row.changed_at) for row in rows}
+
+
 def find_setting(session: Session, name: str) -> dict[str, Any] | None:
-    query = select(ServiceSetting.value).where(ServiceSetting.name == name)
-    return session.scalars(query).first()
+    return (find_mark(session, name) or (None, None))[0]
+
+
+def find_mark(session: Session, name: str) -> tuple[dict[str, Any], datetime] | None:
+    """A switch or mark with the time (aware UTC) at which it was written last."""
+    remembered: dict[str, tuple[dict[str, Any], datetime]] | None = session.info.get(_REMEMBERED)
+    if remembered is not None:
+        return remembered.get(name)
+    query = select(ServiceSetting.value, ServiceSetting.changed_at).where(ServiceSetting.name == name)
+    row = session.execute(query).first()
+    return None if row is None else (row.value, row.changed_at)
 
 
 def set_setting(session: Session, name: str, value: dict[str, Any], now: datetime, by: str) -> None:
     """Write one switch, whoever wrote it before. Two may write a new one at once: the second waits here."""
+    session.info.pop(_REMEMBERED, None)
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     changes = {"value": value, "changed_at": now, "changed_by": by}
     statement = insert(ServiceSetting).values(name=name, **changes)
     session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=changes))
 
 
+_VERSIONS = table_of(ProgramVersion)
+_PROGRAM_VERSIONS = select(_VERSIONS.c.program_id, _VERSIONS.c.version, _VERSIONS.c.sha256).order_by(
+    _VERSIONS.c.program_id, _VERSIONS.c.version
+)
+
+
 def list_programs(session: Session) -> dict[str, Program]:
     """The newest version of every program, by id."""
-    columns = ProgramVersion.program_id, ProgramVersion.version, ProgramVersion.sha256
-    query = select(*columns).order_by(ProgramVersion.program_id, ProgramVersion.version)
-    newest = {row.program_id: row for row in session.execute(query)}
+    session.flush()
+    newest = {row.program_id: row for row in session.connection().execute(_PROGRAM_VERSIONS)}
     return {program_id: _get_program(session, *row) for program_id, row in newest.items()}
 
 
@@ -97,9 +122,12 @@ def _get_program(session: Session, program_id: str, version: int, sha256: str) -
     return _READ_PROGRAMS[key]
 
 
+_KEY_IDS = select(table_of(LookupKeyUse).c.key_id)
+
+
 def list_missing_key_ids(session: Session, configured: tuple[str, ...]) -> list[str]:
     """Ids of look-up keys that rows depend on and the settings no longer hold."""
-    return sorted(set(session.scalars(select(LookupKeyUse.key_id))) - set(configured))
+    return sorted({row.key_id for row in session.connection().execute(_KEY_IDS)} - set(configured))
 
 
 def record_key_use(session: Session, key_id: str, now: datetime) -> None:

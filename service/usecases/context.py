@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from secrets import token_hex
 
 from service.catalog import Catalog
@@ -20,6 +20,9 @@ class Context:
     database: Database
     catalog: Catalog
     settings: Settings
+    _fields: dict[tuple[str, str], dict[str, str]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def keyring(self) -> Keyring:
@@ -34,6 +37,12 @@ class Context:
 
         A country without lines of its own (a territory that has the same ones) gets those of ours.
         """
+        key = country, language
+        if key not in self._fields:
+            self._fields[key] = self._find_fields(country, language)
+        return dict(self._fields[key])
+
+    def _find_fields(self, country: str, language: str) -> dict[str, str]:
         lines = {kind: self._find_line(country, kind) for kind in ("emergency", "crisis", "treatment")}
         numbers = {kind: _number(line) for kind, line in lines.items()}
         crisis = lines["crisis"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.config import TransportName
 from service.domain.inbound_check import InboundCheck, is_absent, is_sending_blocked
 from service.domain.release import INBOUND_NOT_CHECKED
-from service.store.service_state import ServiceSetting, set_setting
+from service.store.service_state import find_mark, set_setting
 from service.usecases.context import Context
 
 _CHECK = "inbound_check"
@@ -21,10 +20,8 @@ _INSTANTS = ("checked_at", "tried_at", "back_at", "again_at")
 
 def read_check(session: Session) -> tuple[InboundCheck | None, datetime | None]:
     """How the check stands (None while no process has run that could ask the provider), and the last tick."""
-    query = select(ServiceSetting).where(ServiceSetting.name.in_((_CHECK, _TICK)))
-    rows = {row.name: row for row in session.scalars(query.execution_options(populate_existing=True))}
-    check = _from_value(rows[_CHECK].value) if _CHECK in rows else None
-    return check, rows[_TICK].changed_at if _TICK in rows else None
+    check, tick = find_mark(session, _CHECK), find_mark(session, _TICK)
+    return _from_value(check[0]) if check else None, tick[1] if tick else None
 
 
 def find_check(session: Session) -> InboundCheck | None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -31,6 +32,7 @@ from service.usecases.sending.release import ReadyText, release_claimed
 log = structlog.get_logger(__name__)
 
 SENDER_THREADS = 16
+SIDE_BY_SIDE = 2
 MAX_BATCH = 250
 CLAIM_LEASE = timedelta(seconds=60)
 _GATHER_SECONDS = 0.02
@@ -74,7 +76,12 @@ def deliver_due(
     with _Hands(context, transport, now, counts) as hands:
         feeder = _Feeder(context, hands, now, counts, is_stopping)
         while feeder.feed():
-            pass
+            if hands.goes_well and not context.database.is_sqlite:
+                # Much is due. Half of feeding is waiting for the database: another batch is decided then.
+                with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+                    runs = [threads.submit(feeder.feed_on) for _ in range(SIDE_BY_SIDE)]
+                for run in runs:
+                    run.result()
     return counts
 
 
@@ -109,6 +116,11 @@ class _Feeder:
         self._counts = counts
         self._is_stopping = is_stopping
         self._has_time = False
+
+    def feed_on(self) -> None:
+        """Take batch after batch until nothing is due. Safe to do in several threads."""
+        while self.feed():
+            pass
 
     def feed(self) -> bool:
         """Take one batch; False when nothing is due or the process is asked to stop."""
@@ -159,7 +171,8 @@ class _Hands:
         self._changed = threading.Condition()
         self._waiting = 0
         self._unrecorded = 0
-        self._goes_well = False
+        self.goes_well = False
+        """Whether the provider took everything that was recorded last."""
         self._handed = 0
         self._first_at = 0.0
         self._faults: list[Exception] = []
@@ -194,7 +207,7 @@ class _Hands:
             self._changed.wait_for(self._is_nearly_free)
 
     def _is_nearly_free(self) -> bool:
-        if not self._goes_well:
+        if not self.goes_well:
             return self._unrecorded == 0
         return self._waiting <= max(SENDER_THREADS, int(self.handed_per_second * 0.2))
 
@@ -248,7 +261,7 @@ class _Hands:
             self._write_down(told)
             with self._changed:
                 self._unrecorded -= len(told)
-                self._goes_well = all(isinstance(outcome, Accepted) for _, outcome in told)
+                self.goes_well = all(isinstance(outcome, Accepted) for _, outcome in told)
                 self._changed.notify_all()
 
     def _write_down(self, batch: list[tuple[ReadyText, SendOutcome | None]]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from service.domain.consent import Standing
@@ -18,12 +18,13 @@ from service.domain.local_time import local_date
 from service.domain.program import Program
 from service.domain.quiet_hours import DEFAULT_WINDOW
 from service.domain.release import ReleaseFacts
-from service.store.bulk import is_one_of
+from service.store.base import table_of
+from service.store.bulk import ForMany
 from service.store.consent import list_suppressed_hashes
 from service.store.conversations import Conversation
 from service.store.messages import Message
 from service.store.participants import Participant, ParticipantStatus
-from service.store.service_state import list_programs
+from service.store.service_state import list_programs, remember_settings
 from service.store.staff import list_staff_hashes
 from service.usecases.context import Context
 from service.usecases.operations.live_mode import find_block, is_trial
@@ -136,6 +137,7 @@ def load_facts(
 ) -> BatchFacts:
     """Read what the batch's decisions depend on, in a handful of queries whatever its size."""
     hashes = {person.id: context.keyring.hash_all(person.phone) for person in people.values() if person.phone}
+    remember_settings(session)
     return BatchFacts(
         now=now,
         programs=list_programs(session),
@@ -150,22 +152,40 @@ def load_facts(
     )
 
 
+_MESSAGES, _CONVERSATIONS = table_of(Message), table_of(Conversation)
+_CAPPED_KINDS = [kind for kind, rule in KIND_RULES.items() if rule.is_capped]
+_CAPPED = ForMany(
+    lambda one_of: select(_MESSAGES.c.participant_id, _MESSAGES.c.accepted_at, _MESSAGES.c.send_after).where(
+        one_of(_MESSAGES.c.participant_id),
+        _MESSAGES.c.local_on >= bindparam("since"),
+        _MESSAGES.c.kind.in_(_CAPPED_KINDS),
+        _MESSAGES.c.state.in_(ON_ITS_WAY),
+    )
+)
+_WELCOMES = ForMany(
+    lambda one_of: (
+        select(_MESSAGES.c.participant_id, _MESSAGES.c.state)
+        .where(one_of(_MESSAGES.c.participant_id), _MESSAGES.c.text_id == WRITTEN_WELCOME)
+        .order_by(_MESSAGES.c.id)
+    )
+)
+_OPEN_QUESTIONS = ForMany(
+    lambda one_of: select(_CONVERSATIONS.c.participant_id, _CONVERSATIONS.c.expires_at).where(
+        one_of(_CONVERSATIONS.c.participant_id), _CONVERSATIONS.c.closed_at.is_(None)
+    )
+)
+
+
 def _capped_days(
     session: Session, people: dict[int, Participant], messages: Sequence[Message], now: datetime
 ) -> dict[int, list[date]]:
     """Per person, the local dates this week on which capped texts went (or may have gone) out."""
-    capped_kinds = [kind for kind, rule in KIND_RULES.items() if rule.is_capped]
-    asked = {m.participant_id for m in messages if KIND_RULES[MessageKind(m.kind)].is_capped}
-    if not asked:
-        return {}
-    query = select(Message.participant_id, Message.accepted_at, Message.send_after).where(
-        is_one_of(session, Message.participant_id, [owner for owner in asked if owner is not None]),
-        Message.local_on >= (now - timedelta(days=10)).date(),
-        Message.kind.in_(capped_kinds),
-        Message.state.in_(ON_ITS_WAY),
-    )
+    capped = (message for message in messages if KIND_RULES[MessageKind(message.kind)].is_capped)
+    asked = {message.participant_id for message in capped if message.participant_id is not None}
     days: dict[int, list[date]] = defaultdict(list)
-    for row in session.execute(query):
+    if not asked:
+        return days
+    for row in _CAPPED.run(session, asked, since=(now - timedelta(days=10)).date()):
         zone = ZoneInfo(people[row.participant_id].timezone)
         today = local_date(now, zone)
         on = local_date(row.accepted_at or row.send_after, zone)
@@ -176,15 +196,9 @@ def _capped_days(
 
 def _list_unwelcomed(session: Session, people: dict[int, Participant]) -> set[int]:
     """Whose disclosure is still to go, or may not have gone: the newest one, as consent may be given anew."""
-    query = select(Message.participant_id, Message.state).where(
-        is_one_of(session, Message.participant_id, people), Message.text_id == WRITTEN_WELCOME
-    )
-    newest = {row.participant_id: row.state for row in session.execute(query.order_by(Message.id))}
-    return {owner for owner, state in newest.items() if owner is not None and state in _NOT_SURELY_GONE}
+    newest = {row.participant_id: row.state for row in _WELCOMES.run(session, people)}
+    return {owner for owner, state in newest.items() if state in _NOT_SURELY_GONE}
 
 
 def _open_questions(session: Session, people: dict[int, Participant]) -> dict[int, datetime]:
-    query = select(Conversation.participant_id, Conversation.expires_at).where(
-        is_one_of(session, Conversation.participant_id, people), Conversation.closed_at.is_(None)
-    )
-    return {row.participant_id: row.expires_at for row in session.execute(query)}
+    return {row.participant_id: row.expires_at for row in _OPEN_QUESTIONS.run(session, people)}

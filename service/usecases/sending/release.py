@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session, load_only
 
 from service.domain.delivery import MessageState
@@ -16,7 +16,7 @@ from service.domain.pacing import CONSENT_HOLDS_FOR
 from service.domain.release import Cancel, Expire, Hold, Release, Verdict, decide_release
 from service.domain.segments import count_segments
 from service.gateways.sms.protocol import OutgoingSms
-from service.store.bulk import is_one_of
+from service.store.bulk import ForMany
 from service.store.conversations import Conversation
 from service.store.database import DATABASE_AWAY, real_now
 from service.store.inbound import TaskKind, add_task
@@ -166,32 +166,53 @@ _OF_PEOPLE = load_only(
     Participant.window_opens_sunday,
     Participant.paused_until,
 )
+_OF_MESSAGES = load_only(
+    Message.participant_id,
+    Message.inbound_id,
+    Message.dedupe_key,
+    Message.source,
+    Message.source_version,
+    Message.kind,
+    Message.text_id,
+    Message.check_in_id,
+    Message.fields,
+    Message.recipient,
+    Message.send_before,
+    Message.reason,
+    Message.claim_token,
+    Message.tries,
+)
+
+
+_PEOPLE = ForMany(
+    lambda one_of: (
+        select(Participant)
+        .where(Participant.id.in_(select(Message.participant_id).where(one_of(Message.id))))
+        .order_by(Participant.id)
+        .with_for_update(key_share=True)
+        .options(_OF_PEOPLE)
+    )
+)
+_CLAIMED = ForMany(
+    lambda one_of: (
+        select(Message)
+        .where(
+            one_of(Message.id),
+            Message.claim_token == bindparam("claim_token"),
+            Message.state == MessageState.CLAIMED,
+        )
+        .order_by(Message.lane, Message.due_at, Message.id)
+        .with_for_update()
+        .options(_OF_MESSAGES)
+    )
+)
 
 
 def _lock(
     session: Session, claim_token: str, ids: Sequence[int]
 ) -> tuple[dict[int, Participant], list[Message]]:
-    owners = select(Message.participant_id).where(is_one_of(session, Message.id, ids))
-    people = session.scalars(
-        select(Participant)
-        .where(Participant.id.in_(owners))
-        .order_by(Participant.id)
-        .with_for_update(key_share=True)
-        .options(_OF_PEOPLE)
-    )
-    by_id = {person.id: person for person in people}
-    messages = session.scalars(
-        select(Message)
-        .where(
-            is_one_of(session, Message.id, ids),
-            Message.claim_token == claim_token,
-            Message.state == MessageState.CLAIMED,
-        )
-        .order_by(Message.lane, Message.due_at, Message.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return by_id, list(messages)
+    people = {person.id: person for person in _PEOPLE.load(session, ids)}
+    return people, list(_CLAIMED.load(session, ids, claim_token=claim_token))
 
 
 def _decide(
