@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 from sqlalchemy import Connection, DateTime, Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
@@ -272,6 +272,7 @@ def _build_engine(
         _bound_answers(engine, answers)
         _bound_statements(engine, patience)
         _ask_rested_connections(engine)
+        _tell_of_cut_transactions(engine)
     attach_keyring(engine.dialect, keyring)
     return engine
 
@@ -313,6 +314,19 @@ def _bound_statements(engine: Engine, patience: float) -> None:
         for setting in settings:
             connection.execute(setting)
         connection.autocommit = was_autocommit
+
+
+_SILENT_TOO_LONG = "25P03"
+
+
+def _tell_of_cut_transactions(engine: Engine) -> None:
+    """The server ends transactions whose worker fell asleep in them: nothing was changed, no row is wrong."""
+
+    @event.listens_for(engine, "handle_error")
+    def tell(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == _SILENT_TOO_LONG:
+            context.is_disconnect = True
+            raise DatabaseBusyError("the transaction was silent for too long and was ended") from None
 
 
 def _ask_rested_connections(engine: Engine) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from service.domain.delivery import MessageState
 from service.domain.pacing import BOOKED_AHEAD, CONSENT_HOLDS_FOR
@@ -15,8 +17,9 @@ from service.domain.phone import PhoneNumber
 from service.gateways.sms.protocol import OutgoingSms, SendOutcome
 from service.gateways.sms.recording import RecordingTransport
 from service.store.consent import ConsentChannel
+from service.store.database import DATABASE_AWAY
 from service.store.messages import Attempt, Message, MessageEvent
-from service.store.participants import Enrollment, find_participant
+from service.store.participants import Enrollment, Participant, find_participant
 from service.usecases.context import Context, new_reference
 from service.usecases.people.consent_changes import Evidence, opt_out
 from service.usecases.sending.deliver import SENDER_THREADS, claim_due, deliver_due
@@ -142,6 +145,7 @@ def test_a_text_of_a_version_that_no_longer_counts_does_not_leave(people: Contex
         message = session.scalars(select(Message).order_by(Message.id)).first()
         assert message is not None
         message.source, message.source_version, stale = f"e{enrolled}", 99, message.id
+        message.dedupe_key = f"e{enrolled}:{message.participant_id}:2026-11-23:safety-03"
     transport = RecordingTransport()
 
     deliver_due(people, transport, lambda: NOW)
@@ -150,3 +154,62 @@ def test_a_text_of_a_version_that_no_longer_counts_does_not_leave(people: Contex
     with people.database.read() as session:
         row = session.get_one(Message, stale)
     assert (row.state, row.reason) == (MessageState.CANCELED, "edited")
+
+
+def test_a_text_under_way_at_an_edit_that_comes_back_is_planned_anew_and_not_just_dropped(
+    people: Context,
+) -> None:
+    with people.database.begin() as session:
+        enrolled = session.scalars(select(Enrollment).order_by(Enrollment.id)).first()
+        message = session.scalars(select(Message).order_by(Message.id)).first()
+        assert message is not None
+        assert enrolled is not None
+        key = f"e{enrolled.id}:{enrolled.participant_id}:2026-11-22:safety-02"
+        message.participant_id, message.source, message.source_version = (
+            enrolled.participant_id,
+            f"e{enrolled.id}",
+            99,
+        )
+        message.dedupe_key, message.local_on = key, NOW.date()
+        owner = enrolled.participant_id
+
+    deliver_due(people, RecordingTransport(), lambda: NOW)
+
+    with people.database.read() as session:
+        person = session.get_one(Participant, owner)
+    assert person.next_plan_at == NOW
+    assert person.planned_through is not None
+    assert person.planned_through.isoformat() == "2026-11-21", "the day it was planned for is looked at again"
+
+
+def test_who_waited_long_for_the_locks_decides_by_the_time_it_is_then(people: Context) -> None:
+    """Else a machine that slept in between would text by the clock of the evening before."""
+    token = new_reference()
+    [one] = claim_due(people, token, 1, NOW)
+    with people.database.begin() as session:
+        owner = session.get_one(Message, one).participant_id
+        session.execute(
+            update(Message).where(Message.id == one).values(send_before=NOW + timedelta(seconds=11))
+        )
+
+    with ThreadPoolExecutor(1) as pool:
+        with people.database.begin() as session:
+            session.scalars(select(Participant).where(Participant.id == owner).with_for_update()).one()
+            worker = pool.submit(release_claimed, people, token, [one], NOW)
+            time.sleep(1.3)
+        released = worker.result()
+
+    assert (released.ready, released.states) == ([], [MessageState.EXPIRED]), "ten seconds are too few"
+
+
+def test_a_transaction_in_which_its_worker_fell_asleep_counts_as_the_database_being_away(
+    people: Context,
+) -> None:
+    if people.database.is_sqlite:
+        pytest.skip("SQLite ends nobody's transaction")
+    with pytest.raises(DATABASE_AWAY), people.database.begin() as session:  # noqa: PT012 - one sleep
+        session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
+        time.sleep(0.3)
+        session.execute(text("SELECT 1"))
+    with people.database.begin() as session:
+        assert session.execute(text("SELECT 1")).scalar_one() == 1

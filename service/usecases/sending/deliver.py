@@ -26,7 +26,7 @@ from service.store.database import real_now
 from service.store.outbox import claim_texts
 from service.store.pacing import find_booked_until
 from service.usecases.context import Context, new_reference
-from service.usecases.sending.outcomes import record_outcomes, take_back
+from service.usecases.sending.outcomes import record_outcomes
 from service.usecases.sending.release import ReadyText, release_claimed
 
 log = structlog.get_logger(__name__)
@@ -266,13 +266,7 @@ class _Hands:
 
     def _write_down(self, batch: list[tuple[ReadyText, SendOutcome | None]]) -> None:
         try:
-            for state in record_outcomes(
-                self._context,
-                [(text, outcome) for text, outcome in batch if outcome is not None],
-                self._now(),
-            ):
+            for state in record_outcomes(self._context, batch, self._now()):
                 self._counts.add(state)
-            for text in (text for text, outcome in batch if outcome is None):
-                self._counts.add(take_back(self._context, text, self._now()))
         except Exception as fault:  # told to the caller once everything under way has ended
             self._faults.append(fault)

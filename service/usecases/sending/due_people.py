@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from service.domain.day_plan import Candidate, DayCounts, PlannedText
@@ -122,7 +122,11 @@ def as_due_person(row: Any) -> DuePerson:
 def load_existing(
     session: Session, people: dict[int, DuePerson], sources: Sources
 ) -> dict[int, ExistingTexts]:
-    """What stands in each person's days already. A text counts for the day to which it was put off."""
+    """What stands in each person's days already.
+
+    A text that waits counts for the day to which it was put off; one that left, for the day on which it did
+    (asking about it later moves its `due_at`), as it does when texts are let go.
+    """
     existing: dict[int, ExistingTexts] = defaultdict(ExistingTexts)
     oldest = min((person.planned_through or date.max) for person in people.values())
     since = oldest - timedelta(days=8) if oldest != date.max else None
@@ -133,7 +137,10 @@ def load_existing(
         Message.kind,
         Message.state,
         Message.local_on,
-        case((Message.due_at != Message.send_after, Message.due_at)).label("put_off_to"),
+        case(
+            (Message.state.in_(ON_ITS_WAY), func.coalesce(Message.accepted_at, Message.send_after)),
+            (Message.due_at != Message.send_after, Message.due_at),
+        ).label("other_time"),
     ).where(is_one_of(session, Message.participant_id, people), Message.state != MessageState.CANCELED)
     if since is not None:
         query = query.where(Message.local_on >= since)
@@ -147,7 +154,7 @@ def load_existing(
             continue
         mine.keys.add(row.dedupe_key)
         if row.state in COUNTED and KIND_RULES[MessageKind(row.kind)].is_capped and row.local_on:
-            on = local_date(row.put_off_to, person.zone) if row.put_off_to else row.local_on
+            on = local_date(row.other_time, person.zone) if row.other_time else row.local_on
             if text is not None and text.state is MessageState.PLANNED and not text.tries:
                 mine.seated[on].append(_as_planned(text, on))
             else:

@@ -37,6 +37,7 @@ _NOT_SURELY_GONE = (
     *(MessageState.PLANNED, MessageState.HELD, MessageState.CLAIMED, MessageState.SENDING),
     MessageState.UNKNOWN,
 )
+EDITED = "edited"
 _UTC = (ZoneInfo("UTC"),)
 _STANDINGS = {
     ParticipantStatus.LISTED: Standing.LISTED,
@@ -69,7 +70,7 @@ class BatchFacts:
     ) -> ReleaseFacts:
         """The facts about one text. A text to a number without a profile can only be an answer."""
         is_current = self.versions.get(message.source, message.source_version) == message.source_version
-        gone = None if is_current else "edited"
+        gone = None if is_current else EDITED
         if isinstance(rendered, RenderFault) and rendered.is_final:
             gone = rendered.reason
         if person is None:

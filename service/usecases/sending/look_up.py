@@ -1,8 +1,9 @@
 """Texts whose fate nobody knows are looked up in the provider's records, and settled by what these say.
 
-Steps: (1) take a lease on those that are due; (2) ask the provider, with no transaction open; (3) one
-transaction a text: adopt what was found, count what was not, or look again later. A worker that dies leaves a
-lease that runs out, and one that wakes up late changes nothing: every write names its claim.
+Steps: (1) take a lease on those that are due; (2) read them, each by itself: one that no key opens is set
+aside; (3) ask the provider, with no transaction open; (4) one transaction a text: adopt what was found, count
+what was not, or look again later. A worker that dies leaves a lease that runs out, and one that wakes up late
+changes nothing: every write names its claim.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ from service.domain.look_ups import (
 from service.domain.phone import PhoneNumber, find_e164
 from service.gateways.sms.protocol import LookupFailedError, ProviderRecords, ProviderText
 from service.store.inbound import TaskKind, add_task
+from service.store.keyring import DecryptionError
 from service.store.leases import UNKNOWN, lease_texts
 from service.store.messages import Attempt, Message
 from service.usecases.context import Context, new_reference
 from service.usecases.sending.receipts import Receipt, apply_news, lock_message
+from service.usecases.sending.set_aside import set_aside
 from service.usecases.sending.steps import Step, take_step
 
 log = structlog.get_logger(__name__)
@@ -61,14 +64,21 @@ class LookUpCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Leased:
-    """A text of unknown fate under our lease, as it stood when we took it."""
+    """A text of unknown fate under our lease. Nothing of it that is encrypted was read yet."""
 
     message_id: int
     participant_id: int | None
     attempt_id: int
     claim_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the provider is asked about a text: no number is left of an erased person."""
+
+    leased: _Leased
     recipient: PhoneNumber | None
-    lost: LostTry
+    listed_from: datetime
 
 
 def look_up_due(context: Context, records: ProviderRecords | None, now: datetime) -> LookUpCounts:
@@ -84,11 +94,16 @@ def look_up_due(context: Context, records: ProviderRecords | None, now: datetime
         leased = _take(context, now)
         if not leased:
             break
-        with ThreadPoolExecutor(len(leased)) as pool:
-            listings = list(pool.map(lambda one: _ask(records, one), leased))
-        for one, listed in zip(leased, listings, strict=True):
+        asked = [one for one in (_read(context, row, now, counts) for row in leased) if one is not None]
+        if not asked:
+            continue
+        with ThreadPoolExecutor(len(asked)) as pool:
+            listings = list(pool.map(lambda one: _ask(records, one), asked))
+        for one, listed in zip(asked, listings, strict=True):
             try:
-                _settle(context, one, listed, now, counts)
+                _settle(context, one.leased, listed, now, counts)
+            except DecryptionError:
+                _set_aside(context, one.leased, now, counts)
             except Exception as fault:  # its lease runs out, and it is looked up again
                 log.exception("look_up_fault", exc_info=False, fault=type(fault).__name__)
         if all(listed is None for listed in listings):
@@ -102,22 +117,45 @@ def _take(context: Context, now: datetime) -> list[_Leased]:
         ids = lease_texts(session, UNKNOWN, now, token, BATCH, LEASE)
         last = select(func.max(Attempt.id)).where(Attempt.message_id.in_(ids)).group_by(Attempt.message_id)
         rows = session.execute(
-            select(Message, Attempt)
+            select(Message.id, Message.participant_id, Attempt.id.label("attempt_id"))
             .join(Attempt, Attempt.message_id == Message.id)
             .where(Attempt.id.in_(last))
             .order_by(Message.due_at)
         )
         return [
             _Leased(
-                message_id=message.id,
-                participant_id=message.participant_id,
-                attempt_id=attempt.id,
+                message_id=row.id,
+                participant_id=row.participant_id,
+                attempt_id=row.attempt_id,
                 claim_token=token,
-                recipient=find_e164(message.recipient or ""),
-                lost=_lost_try(message, attempt),
             )
-            for message, attempt in rows
+            for row in rows
         ]
+
+
+def _read(context: Context, leased: _Leased, now: datetime, counts: LookUpCounts) -> _Asked | None:
+    """What to ask about a text; None if no key opens it, which ends its look-ups."""
+    try:
+        with context.database.read() as session:
+            message, attempt = (
+                session.execute(
+                    select(Message, Attempt)
+                    .join(Attempt, Attempt.message_id == Message.id)
+                    .where(Attempt.id == leased.attempt_id)
+                )
+                .one()
+                ._tuple()
+            )
+    except DecryptionError:
+        _set_aside(context, leased, now, counts)
+        return None
+    recipient = find_e164(message.recipient or "")
+    return _Asked(leased, recipient, _lost_try(message, attempt).listed_from)
+
+
+def _set_aside(context: Context, leased: _Leased, now: datetime, counts: LookUpCounts) -> None:
+    if set_aside(context, leased.message_id, leased.participant_id, leased.claim_token, now):
+        counts.given_up += 1
 
 
 def _lost_try(message: Message, attempt: Attempt) -> LostTry:
@@ -130,12 +168,12 @@ def _lost_try(message: Message, attempt: Attempt) -> LostTry:
     )
 
 
-def _ask(records: ProviderRecords, leased: _Leased) -> list[ProviderText] | None:
+def _ask(records: ProviderRecords, asked: _Asked) -> list[ProviderText] | None:
     """What the provider lists for the number; None when it could not be asked."""
-    if leased.recipient is None:
+    if asked.recipient is None:
         return []
     try:
-        return records.list_texts_to(leased.recipient, leased.lost.listed_from)
+        return records.list_texts_to(asked.recipient, asked.listed_from)
     except LookupFailedError as error:
         log.warning("look_up_failed", why=str(error))
         return None

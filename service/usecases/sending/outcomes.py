@@ -11,7 +11,6 @@ from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import STOPPABLE, MessageState
@@ -67,13 +66,13 @@ class _Case:
 
 
 def record_outcomes(
-    context: Context, results: Sequence[tuple[SentText, SendOutcome]], now: datetime
+    context: Context, results: Sequence[tuple[SentText, SendOutcome | None]], now: datetime
 ) -> list[str]:
-    """Write down what the provider said about several tries; returns the state each text is left in.
+    """Write down what became of several tries (None: not handed over); returns each text's state.
 
-    Those it simply took are one transaction together, every other answer one of its own. A database that is
-    away is asked again for a while: what is lost here must be looked up at the provider. Raises what the
-    database raises when it stays away.
+    Those the provider simply took are one transaction together, every other one of its own. A database that
+    is away is asked again for a while: what is lost here must be looked up at the provider. Raises what the
+    database raises when it stays away; any other fault leaves that one text to its lease.
     """
     taken = [
         Arrival(
@@ -86,9 +85,23 @@ def record_outcomes(
     settled = _insist(lambda: _record_taken(context, taken, now), give_up_at)
     states: list[str] = [MessageState.ACCEPTED] * len(settled)
     for text, outcome in results:
-        if text.message_id not in settled:
-            states.append(_insist(partial(record_outcome, context, text, outcome, now), give_up_at))
+        if text.message_id in settled:
+            continue
+        try:
+            states.append(_insist(partial(_record_one, context, text, outcome, now), give_up_at))
+        except DATABASE_AWAY:
+            raise
+        except Exception as fault:
+            log.exception(
+                "outcome_fault", exc_info=False, fault=type(fault).__name__, message_id=text.message_id
+            )
     return states
+
+
+def _record_one(context: Context, text: SentText, outcome: SendOutcome | None, now: datetime) -> str:
+    if outcome is None:
+        return take_back(context, text, now)
+    return record_outcome(context, text, outcome, now)
 
 
 def _record_taken(context: Context, taken: Sequence[Arrival], now: datetime) -> set[int]:
@@ -100,8 +113,11 @@ def _record_taken(context: Context, taken: Sequence[Arrival], now: datetime) -> 
             if settled:
                 end_backoff(session)
             return settled
-    except IntegrityError:
-        return set()  # one of them cannot be written: each is written by itself
+    except DATABASE_AWAY:
+        raise
+    except Exception as fault:  # one of them cannot be written: each is written by itself
+        log.exception("outcome_fault", exc_info=False, fault=type(fault).__name__, texts=len(taken))
+        return set()
 
 
 def _insist(write: Callable[[], T], give_up_at: float) -> T:

@@ -14,10 +14,12 @@ from service.domain.delivery import MessageState, find_receipt_state
 from service.domain.look_ups import ASK_AFTER, next_asking_at
 from service.gateways.sms.protocol import LookupFailedError, ProviderRecords, ProviderText
 from service.store.inbound import TaskKind, add_task
+from service.store.keyring import DecryptionError
 from service.store.leases import SILENT, lease_texts
 from service.store.messages import Attempt, Message
 from service.usecases.context import Context, new_reference
 from service.usecases.sending.receipts import Receipt, apply_news, lock_message
+from service.usecases.sending.set_aside import set_aside
 from service.usecases.sending.steps import Step, record_steps
 
 log = structlog.get_logger(__name__)
@@ -76,6 +78,9 @@ def poll_silent(context: Context, records: ProviderRecords | None, now: datetime
         for one in leased:
             try:
                 _settle(context, one, answers.get(one.message_id), now, counts)
+            except DecryptionError:
+                if set_aside(context, one.message_id, one.participant_id, one.claim_token, now):
+                    counts.left += 1
             except Exception as fault:  # its lease runs out, and it is asked about again
                 log.exception("poll_fault", exc_info=False, fault=type(fault).__name__)
         if answers and all(answer.is_silent for answer in answers.values()):

@@ -25,9 +25,11 @@ from service.store.outbox import Departure, depart, give_back
 from service.store.pacing import reserve_sending_times
 from service.store.participants import Participant
 from service.usecases.context import Context, new_reference
-from service.usecases.sending.facts import BatchFacts, load_facts
+from service.usecases.sending.due_people import planned_on
+from service.usecases.sending.facts import EDITED, BatchFacts, load_facts
 from service.usecases.sending.rendering import RenderedText, render_message
 from service.usecases.sending.steps import Step, take_step
+from service.usecases.sending.void import plan_again
 
 log = structlog.get_logger(__name__)
 
@@ -121,10 +123,13 @@ def release_claimed(context: Context, claim_token: str, ids: Sequence[int], now:
 
 
 def _release(context: Context, claim_token: str, ids: Sequence[int], now: datetime) -> Released:
-    released = Released()
+    released, told_at = Released(), elapsed_clock()
     with context.database.begin() as session:
         people, messages = _lock(session, claim_token, ids)
         released_at = elapsed_clock()
+        if released_at - told_at > CONSENT_HOLDS_FOR.total_seconds():
+            # Others held the locks, or the machine slept: what was told to be now is so no longer.
+            now += timedelta(seconds=released_at - told_at)
         facts = load_facts(context, session, people, messages, now)
         going = []
         for message in messages:
@@ -177,6 +182,7 @@ _OF_MESSAGES = load_only(
     Message.check_in_id,
     Message.fields,
     Message.recipient,
+    Message.local_on,
     Message.send_before,
     Message.reason,
     Message.claim_token,
@@ -229,6 +235,9 @@ def _decide(
     if isinstance(verdict, Release) and isinstance(rendered, RenderedText):
         facts.count_released(message, now)
         return _Going(message, person, rendered, verdict, count_segments(rendered.body).segments)
+    if isinstance(verdict, Cancel) and verdict.reason == EDITED and person is not None:
+        # At the edit it was under way, so the planner left it alone: its day is planned anew now.
+        plan_again(person, now, planned_on(message.dedupe_key, message.local_on))
     return _keep(session, message, verdict, now)
 
 
