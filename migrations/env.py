@@ -9,7 +9,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 
 from service.config import load_settings
-from service.store.schema import METADATA
+from service.store.schema import METADATA, migrating
 from service.store.types import BigId, EncryptedJson, EncryptedText, UtcInstant, Word
 from service.wiring import open_database
 
@@ -47,5 +47,5 @@ given: Connection | None = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    with open_database(load_settings()).engine.begin() as opened:
+    with migrating(open_database(load_settings())) as opened:
         run(opened)

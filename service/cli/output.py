@@ -23,7 +23,7 @@ from service.domain.phone import InvalidPhoneError, PhoneNumber, parse_phone
 from service.logs import configure_logs
 from service.store.database import DATABASE_AWAY, Database, real_now
 from service.store.keyring import DecryptionError
-from service.store.schema import find_pending_migration
+from service.store.schema import BrokenReferencesError, find_pending_migration
 from service.usecases.campaigns.save_campaign import CampaignConflictError, NoCampaignError
 from service.usecases.meetings.import_meetings import MeetingImportError
 from service.usecases.operations.explain_message import NoMessageError
@@ -58,6 +58,7 @@ class FaultError(CliError):
 
 
 _EXPECTED = (
+    BrokenReferencesError,
     CampaignConflictError,
     ConfigError,
     CatalogError,

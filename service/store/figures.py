@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
-from sqlalchemy import Text, func, select, text, type_coerce
+from sqlalchemy import ColumnElement, Text, func, select, text, type_coerce
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState
@@ -133,18 +133,22 @@ def count_opt_outs(session: Session, since: datetime) -> tuple[int, int]:
 
 def count_texts(session: Session, since: datetime, until: datetime) -> dict[str, int]:
     """Texts by state, of those due between two instants."""
-    query = select(_MESSAGES.c.state, func.count()).where(
-        _MESSAGES.c.due_at >= since, _MESSAGES.c.due_at <= until
-    )
+    query = select(_MESSAGES.c.state, func.count()).where(*_due_between(since, until))
     return {str(state): count for state, count in session.execute(query.group_by(_MESSAGES.c.state))}
 
 
 def count_segments(session: Session, since: datetime, until: datetime) -> int:
     """Segments of the texts due between two instants that the provider took."""
     query = select(func.coalesce(func.sum(_MESSAGES.c.segments), 0)).where(
-        _MESSAGES.c.due_at >= since, _MESSAGES.c.due_at <= until, _MESSAGES.c.accepted_at.is_not(None)
+        *_due_between(since, until), _MESSAGES.c.accepted_at.is_not(None)
     )
     return int(session.execute(query).scalar_one())
+
+
+def _due_between(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
+    # Asking the provider about a text moves its `due_at` to a later day, on which it did not leave.
+    left_at = func.coalesce(_MESSAGES.c.accepted_at, _MESSAGES.c.due_at)
+    return _MESSAGES.c.due_at >= since, _MESSAGES.c.due_at <= until, left_at >= since
 
 
 def count_attempts(session: Session, since: datetime) -> dict[str, int]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, text
+from sqlalchemy import Connection, MetaData, text
 
 from service.store import (
     campaigns,
@@ -76,11 +78,46 @@ def downgrade(database: Database, revision: str) -> None:
     _run(database, lambda config: command.downgrade(config, revision))
 
 
+class BrokenReferencesError(Exception):
+    """A migration would have left rows that point at nothing; nothing was changed."""
+
+
+@contextmanager
+def migrating(database: Database) -> Iterator[Connection]:
+    """A connection in the transaction that a migration runs in; committed when the block ends.
+
+    Migrations take turns. SQLite changes some tables by rebuilding them, and would take the rows that point
+    at one for orphans while it is away: there references are checked all at the end, not row by row. Raises
+    BrokenReferencesError.
+    """
+    with database.engine.connect() as connection:
+        if not database.is_sqlite:
+            with connection.begin():
+                lock = text("SELECT pg_advisory_xact_lock(:one_at_a_time)")
+                connection.execute(lock, {"one_at_a_time": _LOCK})
+                yield connection
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys=OFF")  # inside a transaction it would do nothing
+        try:
+            with connection.begin():
+                before = driver.total_changes
+                yield connection
+                if driver.total_changes != before:  # a migration ran: it wrote down its revision at least
+                    _check_references(connection)
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _check_references(connection: Connection) -> None:
+    tables = {str(row[0]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")}
+    if tables:
+        raise BrokenReferencesError(f"rows point at nothing in {', '.join(sorted(tables))}; nothing changed")
+
+
 def _run(database: Database, action: Callable[[Config], None]) -> None:
     config = build_config()
-    with database.engine.begin() as connection:
-        if not database.is_sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:one_at_a_time)"), {"one_at_a_time": _LOCK})
+    with migrating(database) as connection:
         current = MigrationContext.configure(connection).get_current_revision()
         if _is_newer(ScriptDirectory.from_config(config), current):
             return

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import column, select, table, update
 
 from service.catalog import Catalog
 from service.domain.delivery import MessageState
@@ -617,3 +617,31 @@ def test_without_records_a_text_waits_for_its_receipt(line: ProviderLine) -> Non
     assert look_up_due(line.context, None, line.clock() + DAY).looked_up == 0
     recover_abandoned(line.context, line.clock() + DAY)
     assert line.state(lost) is S.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("table_name", "column_name"),
+    [("messages", "recipient"), ("messages", "body"), ("messages", "fields"), ("participants", "phone")],
+)
+def test_a_text_that_no_key_opens_is_for_staff_and_holds_up_no_other_look_up(
+    database: Database, catalog: Catalog, clock: FakeClock, table_name: str, column_name: str
+) -> None:
+    with provider_line(database, catalog, clock, people=2) as line:
+        broken, other = (lose(line, reset_after_accept(), person=person) for person in range(2))
+        rows = table(table_name, column("id"), column(column_name))
+        row_id = broken if table_name == "messages" else line.people[0]
+        with line.context.database.begin() as session:
+            session.execute(update(rows).where(rows.c.id == row_id).values({column_name: "not a token"}))
+        creates = line.standin.creates
+
+        counts = line.look_up(QUARTER)
+
+        assert (counts.found, counts.given_up) == (1, 1)
+        assert line.state(other) is S.ACCEPTED
+        with line.context.database.read() as session:
+            found = select(Message.state, Message.claim_token).where(Message.id == broken)
+            assert tuple(session.execute(found).one()) == (S.UNRESOLVED, None)
+        assert line.reasons(broken)[-1] == "unreadable"
+        assert line.tasks() == [(TaskKind.UNRESOLVED_TEXT, "unreadable", broken)]
+        assert line.look_up(DAY).given_up == 0, "staff are told once"
+        assert line.standin.creates == creates, "nothing was sent again"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import column, select, table, update
 
 from service.catalog import Catalog
 from service.domain.delivery import MessageState
@@ -176,3 +176,27 @@ def test_a_text_is_asked_about_by_one_worker_and_a_dead_ones_is_taken_up(line: P
 def test_nobody_is_asked_without_records(line: ProviderLine) -> None:
     send(line)
     assert poll_silent(line.context, None, line.clock() + DAY).asked == 0
+
+
+@pytest.mark.parametrize(("table_name", "column_name"), [("messages", "body"), ("participants", "phone")])
+def test_a_text_that_no_key_opens_is_asked_about_once_and_is_for_staff(
+    line: ProviderLine, table_name: str, column_name: str
+) -> None:
+    broken, other = send(line, "sent"), send(line, "sent")
+    line.move_at_provider("delivered")
+    rows = table(table_name, column("id"), column(column_name))
+    row_id = broken if table_name == "messages" else line.people[0]
+    with line.context.database.begin() as session:
+        session.execute(update(rows).where(rows.c.id == row_id).values({column_name: "not a token"}))
+
+    line.poll(12 * HOUR)
+
+    with line.context.database.read() as session:
+        left = session.execute(select(Message.state, Message.final_at).where(Message.id == broken)).one()
+    assert (left.state, left.final_at) == (S.SENT, line.clock())
+    assert line.reasons(broken)[-1] == "unreadable"
+    assert (TaskKind.UNRESOLVED_TEXT, "unreadable", broken) in line.tasks()
+    if table_name == "messages":
+        assert line.state(other) is S.DELIVERED
+    line.let_leases_run_out()
+    assert line.poll().asked == 0

@@ -54,6 +54,7 @@ _REASONS: dict[str, str] = {
     "too_late": "its time had passed",
     "trial_mode": "trial mode texts listed staff numbers only; see `aftercare live status`",
     "unknown": "it may or may not have gone out",
+    "unreadable": "something stored with it cannot be read, so it is asked about no more; staff look",
 }
 _STATES: dict[str, str] = {
     "planned": "waits for its time",

@@ -137,15 +137,8 @@ def _read(context: Context, leased: _Leased, now: datetime, counts: LookUpCounts
     """What to ask about a text; None if no key opens it, which ends its look-ups."""
     try:
         with context.database.read() as session:
-            message, attempt = (
-                session.execute(
-                    select(Message, Attempt)
-                    .join(Attempt, Attempt.message_id == Message.id)
-                    .where(Attempt.id == leased.attempt_id)
-                )
-                .one()
-                ._tuple()
-            )
+            query = select(Message, Attempt).join(Attempt, Attempt.message_id == Message.id)
+            message, attempt = session.execute(query.where(Attempt.id == leased.attempt_id)).one()
     except DecryptionError:
         _set_aside(context, leased, now, counts)
         return None

@@ -80,6 +80,7 @@ def fill(database: Database) -> None:
     add_text(database, "held", S.HELD, HOUR, reason="quiet_hours")
     add_text(database, "future", S.PLANNED, 30 * DAY)
     add_text(database, "old", S.DELIVERED, -2 * DAY, segments=9, accepted=-2 * DAY)
+    add_text(database, "asked-about", S.SENT, -HOUR, segments=9, accepted=-2 * DAY)  # which moved its due_at
     for number, wait in enumerate((1, 2, 3, 40)):
         due = -10 * MINUTE
         accepted = due + wait * SECOND
