@@ -23,7 +23,7 @@ from service.logs import describe_fault
 from service.store.clock import system_clock
 from service.store.database import DATABASE_AWAY
 from service.store.wake import listen_for_work
-from service.usecases.inbound.missed_texts import find_missed_texts
+from service.usecases.inbound.missed_texts import find_missed_texts, note_start
 from service.usecases.sending.deliver import deliver_due
 from service.usecases.sending.look_up import look_up_due
 from service.usecases.sending.plan import plan_due
@@ -47,6 +47,10 @@ LOOK_UP_EVERY_SECONDS = 30
 POLL_EVERY_SECONDS = 60
 
 CLOCK_WATCH_SECONDS = 0.5
+
+FIRST_LOOK_SECONDS = 5.0
+"""How long the first delivery waits for the first look at what came in. Answers do not wait longer;
+unprompted texts do while the look is owed, whatever becomes of it."""
 
 ANSWER_WITHIN_SECONDS = 60.0
 """Twice what a statement may wait for a lock; past it the database is silent, its connection given up."""
@@ -76,10 +80,13 @@ class Worker:
         *,
         plan_every: float = PLAN_EVERY_SECONDS,
         deliver_every: float = DELIVER_EVERY_SECONDS,
+        first_look_within: float = FIRST_LOOK_SECONDS,
     ) -> None:
         self._runtime = runtime
         self._stopping = threading.Event()
-        self._has_looked = False
+        self._first_look_within = first_look_within
+        self._has_begun = False
+        self._has_looked = threading.Event()
         self._hurrying = threading.Event()
         self._faults = FaultLog()
         self._scheduler = BackgroundScheduler(timezone="UTC")
@@ -188,8 +195,18 @@ class Worker:
         recover_abandoned(self._runtime.context, self._runtime.clock())
 
     def _find_missed_texts(self) -> None:
-        find_missed_texts(self._runtime.context, self._runtime.records, self._runtime.clock())
-        self._has_looked = True
+        try:
+            find_missed_texts(self._runtime.context, self._runtime.records, self._runtime.clock())
+        finally:
+            self._has_looked.set()
+
+    def _await_first_look(self) -> None:
+        """What came in while nobody was here decides what may leave: so it is looked for first."""
+        if self._runtime.records is not None:
+            note_start(self._runtime.context, self._runtime.clock())
+            self._ask("missed_texts")
+            self._has_looked.wait(self._first_look_within)
+        self._has_begun = True
 
     def _look_up(self) -> None:
         look_up_due(self._runtime.context, self._runtime.records, self._runtime.clock())
@@ -205,8 +222,8 @@ class Worker:
         record_tick(self._runtime.context, now)
 
     def _deliver(self) -> None:
-        if not self._has_looked:  # what came in while nobody was here decides what may leave
-            self._find_missed_texts()
+        if not self._has_begun:
+            self._await_first_look()
         deliver_due(
             self._runtime.context,
             self._runtime.transport,

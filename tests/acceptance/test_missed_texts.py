@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,18 +13,24 @@ import pytest
 from sqlalchemy import select
 
 from service.domain.delivery import MessageState
-from service.domain.kinds import MessageKind
+from service.domain.kinds import KIND_RULES, MessageKind
+from service.gateways.sms.twilio import TwilioAccount
+from service.gateways.sms.twilio_records import TwilioRecords
+from service.scheduler import Worker
 from service.store.consent import ConsentEvent, ConsentKind
 from service.store.conversations import Answer, Conversation
 from service.store.inbound import InboundMessage, Task, TaskKind
 from service.store.messages import Message
 from service.store.participants import Participant, ParticipantStatus
+from service.store.service_state import set_setting
 from service.usecases.inbound.missed_texts import MissedCounts, find_missed_texts
 from service.usecases.operations.live_mode import find_block
+from service.usecases.sending.work import work_once
 from tests.acceptance.line import Line, running_line
 from tests.conftest import FakeClock
 from tests.integration.test_import_participants import run_import
-from tests.standin import On, accept_then_timeout, reset_before, status
+from tests.machines import wait_until
+from tests.standin import On, accept_then_timeout, reset_before, slow, status
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 PERSON = "{},Ana Example,America/New_York,en,first-year,2026-11-10,written,2026-11-20T15:00,intake desk,"
@@ -407,3 +415,170 @@ def test_who_answers_a_lost_text_depends_on_the_opt_out_mode(
 
         assert len(line.work()) == int(is_answered), reason
         assert (status_of(line) is ParticipantStatus.OPTED_OUT) is (body != "HELP"), reason
+
+
+def test_a_stop_too_young_to_take_in_keeps_everything_unprompted_waiting(line: Line) -> None:
+    join(line)
+    line.clock.advance(3 * DAY)
+    lose(line, "STOP")
+    came_back_at = line.clock()
+
+    assert line.work() == []
+    assert status_of(line) is ParticipantStatus.ACTIVE, "its webhook may be on its way"
+    assert block(line) == "inbound_not_checked"
+    sent: list[str] = []
+    while status_of(line) is ParticipantStatus.ACTIVE:
+        line.clock.advance(10 * SECOND)
+        assert sent == []
+        sent = line.work()
+
+    assert "no more texts" in "".join(sent), "what comes with the stop, and nothing before it"
+    assert line.clock() - came_back_at <= 3 * MINUTE
+    assert block(line) is None
+    assert line.pass_time(line.clock() + DAY, 6 * HOUR) == []
+
+
+def test_sending_goes_on_as_soon_as_the_webhook_of_a_young_text_has_come(line: Line) -> None:
+    join(line)
+    line.clock.advance(3 * DAY)
+    [sid] = lose(line, "HELP")
+    look(line)
+    assert block(line) == "inbound_not_checked"
+
+    line.clock.advance(5 * SECOND)
+    assert len(line.text("HELP", MessageSid=sid)) == 1, "answered at once, as ever"
+    line.clock.advance(30 * SECOND)
+    look(line)
+
+    assert block(line) is None
+
+
+def test_a_line_where_nothing_came_in_waits_for_one_look_and_no_longer(line: Line) -> None:
+    join(line)
+    line.clock.advance(3 * DAY)
+    assert look(line).has_looked
+    assert block(line) is None
+
+
+def test_a_text_that_cannot_be_taken_in_is_one_task_and_stops_nothing(line: Line) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    [sid, _] = lose(line, "half a character \ud83d", "STOP")
+    line.clock.advance(10 * MINUTE)
+
+    counts = look(line)
+
+    assert (counts.taken_in, counts.failed) == (1, 1)
+    assert status_of(line) is ParticipantStatus.OPTED_OUT
+    assert block(line) is None
+    line.pass_time(line.clock() + 3 * HOUR)
+    assert tasks(line).count((TaskKind.HANDLING_FAULT, "missed_text_not_taken_in")) == 1
+    with line.runtime.database.read() as session:
+        query = select(InboundMessage).join(Task, Task.inbound_id == InboundMessage.id)
+        row = session.scalars(query.where(Task.reason == "missed_text_not_taken_in")).one()
+    assert (row.provider_message_id, row.body, row.sender) == (sid, None, None)
+
+
+def records_of(line: Line, **limits: object) -> TwilioRecords:
+    account = TwilioAccount(
+        line.standin.account_sid,
+        line.standin.auth_token,
+        messaging_service_sid=line.standin.service_sid,
+        api_url=line.standin.url,
+    )
+    return TwilioRecords(account, **limits)  # type: ignore[arg-type]
+
+
+def test_more_than_is_listed_in_one_go_is_read_in_slices_with_progress_kept(line: Line) -> None:
+    join(line)
+    line.clock.advance(HOUR)
+    for number in range(40):
+        line.clock.advance(SECOND)
+        line.standin.record_inbound(f"+1202555{100 + number % 10:04d}", f"words {number}")
+    lose(line, "STOP")
+    line.clock.advance(2 * HOUR)
+    looks, taken_in = 0, 0
+    with closing(records_of(line, page_size=3, max_pages=2)) as records:
+        while block(line) is not None:
+            counts = find_missed_texts(line.runtime.context, records, line.clock.advance(10 * SECOND))
+            looks, taken_in = looks + 1, taken_in + counts.taken_in
+            assert counts.has_looked, "it goes on at the next tick"
+            assert looks < 12
+
+    assert looks > 1
+    assert taken_in == 41
+    assert status_of(line) is ParticipantStatus.OPTED_OUT
+
+
+def test_a_look_that_breaks_stops_no_answer_and_frees_nothing_unprompted(line: Line) -> None:
+    join(line)
+    line.clock.advance(3 * DAY)
+    with line.runtime.database.begin() as session:
+        set_setting(session, "inbound_check_lease", {"until": "no time at all"}, line.clock(), "test")
+    plan_answer_to(line)
+
+    sent = line.work()
+
+    assert len(sent) == 1, "the answer"
+    assert block(line) == "inbound_not_checked"
+
+
+@pytest.mark.parametrize("fault", [status(500), slow(0.6)], ids=["500", "hangs"])
+def test_one_round_ends_and_answers_go_while_the_provider_does_not_list(
+    database_url: str, clock: FakeClock, fault: object
+) -> None:
+    with running_line(database_url, clock) as line:
+        join(line)
+        line.clock.advance(3 * DAY)
+        plan_answer_to(line)
+        line.standin.by_chance({fault: 1.0}, seed=1, on=On.LOOKUP)  # type: ignore[dict-item]
+        creates, began = line.standin.creates, time.monotonic()
+        with closing(records_of(line, timeout=(1.0, 0.2))) as records:
+            runtime = line.runtime
+            work_once(runtime.context, runtime.transport, runtime.clock, records)
+
+        assert time.monotonic() - began < 5.0
+        assert line.standin.creates == creates + 1, "the answer, and nothing else"
+        assert block(line) == "inbound_not_checked"
+
+
+def test_a_worker_that_starts_sends_answers_though_the_list_hangs(line: Line) -> None:
+    join(line)
+    line.clock.advance(3 * DAY)
+    plan_answer_to(line)
+    line.standin.by_chance({slow(2.0): 1.0}, seed=1, on=On.LOOKUP)
+    creates = line.standin.creates
+    worker = Worker(line.runtime, plan_every=0.1, deliver_every=0.1, first_look_within=0.2)
+    began = time.monotonic()
+    worker.start()
+    try:
+        wait_until(lambda: line.standin.creates > creates, "the answer", 1.8)
+        assert time.monotonic() - began < 1.9, "the first look is still waiting"
+        assert block(line) == "inbound_not_checked"
+    finally:
+        assert worker.stop(10.0)
+    assert line.standin.creates == creates + 1
+
+
+def plan_answer_to(line: Line) -> None:
+    """An answer that goes by API is due now."""
+    now = line.clock()
+    with line.runtime.database.begin() as session:
+        session.add(
+            Message(
+                source="test",
+                source_version=1,
+                dedupe_key="test:answer",
+                kind=MessageKind.REPLY,
+                lane=KIND_RULES[MessageKind.REPLY].lane,
+                text_id="reply/start-unknown",
+                late="send",
+                recipient="+12025550199",
+                send_after=now,
+                send_before=now + 2 * HOUR,
+                due_at=now,
+                state=MessageState.PLANNED,
+                tries=0,
+                created_at=now,
+            )
+        )

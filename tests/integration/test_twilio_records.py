@@ -110,6 +110,33 @@ def test_texts_that_came_in_are_listed_oldest_first_and_ours_are_not(
     }
 
 
+def test_a_slice_ends_where_it_was_asked_to(
+    standin: TwilioStandin, records: TwilioRecords, clock: FakeClock
+) -> None:
+    since = clock()
+    for number in range(6):
+        standin.record_inbound(TO.e164, f"text {number}")
+        clock.advance(MINUTE)
+    found = records.list_texts_in(since + MINUTE, since + 3 * MINUTE)
+    assert [text.body for text in found] == ["text 1", "text 2", "text 3"]
+
+
+@pytest.mark.parametrize("limits", [{"max_pages": 1}, {"listing_seconds": 0.0}])
+def test_a_listing_that_is_too_long_is_told_from_one_that_fails(
+    standin: TwilioStandin, clock: FakeClock, limits: dict[str, float]
+) -> None:
+    for number in range(7):
+        standin.record_inbound(TO.e164, f"text {number}")
+    with closing(TwilioRecords(account_at(standin), page_size=3, **limits)) as records:  # type: ignore[arg-type]
+        with pytest.raises(LookupFailedError, match="TooMany") as failure:
+            records.list_texts_in(clock() - MINUTE)
+        assert failure.value.is_too_long
+        standin.script(status(503), on=On.LOOKUP)
+        with pytest.raises(LookupFailedError) as failure:
+            records.list_texts_in(clock() - MINUTE)
+        assert not failure.value.is_too_long
+
+
 def test_a_text_for_another_messaging_service_is_not_ours(
     standin: TwilioStandin, records: TwilioRecords
 ) -> None:

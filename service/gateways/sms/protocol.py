@@ -68,12 +68,14 @@ class SmsTransport(Protocol):
 class LookupFailedError(Exception):
     """The provider could not be asked; says only what kind of failure it was.
 
-    `is_refused`: it answered that it will not or cannot tell, so asking again soon is no use.
+    `is_refused`: it answered that it will not or cannot tell, so asking again soon is no use. `is_too_long`:
+    it does answer, but with more than is read in one go; asking about less time may help.
     """
 
-    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+    def __init__(self, message: str, *, is_refused: bool = False, is_too_long: bool = False) -> None:
         super().__init__(message)
         self.is_refused = is_refused
+        self.is_too_long = is_too_long
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,9 @@ class ProviderRecords(Protocol):
         """One text, or None if the provider does not have it."""
         ...
 
-    def list_texts_in(self, since: datetime) -> list[ProviderText]:
-        """Every text that came in for us since then (aware UTC), oldest first. Complete, or it raises."""
+    def list_texts_in(self, since: datetime, until: datetime | None = None) -> list[ProviderText]:
+        """Every text that came in for us since then, oldest first, and up to `until` if given (aware UTC).
+
+        Complete, or it raises; bounded in requests and time.
+        """
         ...

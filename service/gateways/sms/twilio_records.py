@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import pairwise
@@ -19,8 +20,9 @@ T = TypeVar("T")
 
 PAGE_SIZE: Final = 1000
 MAX_PAGES_OF_NUMBER: Final = 20
-MAX_PAGES_IN: Final = 200
-"""More than 200,000 texts in are not read in one go: something other than an outage is the matter."""
+MAX_PAGES_IN: Final = 20
+LISTING_SECONDS: Final = 20.0
+"""Texts that came in are listed up to so many pages and for so long in one go; past it, ask for less."""
 
 _NOT_OFFERED = 501
 _BUSY = frozenset({408, 429})
@@ -39,10 +41,12 @@ class TwilioRecords:
         timeout: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
         page_size: int = PAGE_SIZE,
         max_pages: int | None = None,
+        listing_seconds: float = LISTING_SECONDS,
     ) -> None:
         self._account = account
         self._page_size = page_size
         self._max_pages = max_pages
+        self._listing_seconds = listing_seconds
         self._http = BoundedHttpClient(account.api_url, timeout, pool_size=8)
         client = Client(account.account_sid, account.auth_token, http_client=self._http)
         self._messages = client.messages
@@ -79,18 +83,24 @@ class TwilioRecords:
 
         return _asked(ask)
 
-    def list_texts_in(self, since: datetime) -> list[ProviderText]:
-        """List the texts for us since then, oldest first. Raises LookupFailedError.
+    def list_texts_in(self, since: datetime, until: datetime | None = None) -> list[ProviderText]:
+        """List the texts for us since then (up to `until`), oldest first. Raises LookupFailedError.
 
-        A messaging service has many numbers and no filter of its own: everything is listed, and what came in
-        for another service, where one is named, is left out.
+        A messaging service has many numbers and no filter of its own: everything is listed, what we sent
+        too, and what came in for another service, where one is named, is left out.
         """
         number = self._account.from_number if not self._account.messaging_service_sid else ""
-        filters = {"to": number} if number else {}
+        filters: dict[str, Any] = {"date_sent_after": since}
+        if number:
+            filters["to"] = number
+        if until is not None:
+            filters["date_sent_before"] = until
 
         def ask() -> list[ProviderText]:
-            pages = self._pages(MAX_PAGES_IN, date_sent_after=since, **filters)
-            found = [text for page in pages for text in page if self._is_for_us(text)]
+            ends_at = time.monotonic() + self._listing_seconds
+            found: list[ProviderText] = []
+            for page in self._pages(MAX_PAGES_IN, ends_at, **filters):
+                found += [text for text in page if self._is_for_us(text)]
             return sorted(found, key=lambda text: text.created_at)
 
         return _asked(ask)
@@ -103,10 +113,17 @@ class TwilioRecords:
         service = self._account.messaging_service_sid
         return text.direction == "inbound" and (not service or text.service_sid in (None, service))
 
-    def _pages(self, max_pages: int, **filters: Any) -> Iterator[list[ProviderText]]:
+    def _pages(
+        self, max_pages: int, ends_at: float | None = None, **filters: Any
+    ) -> Iterator[list[ProviderText]]:
+        """Every page of a listing; raises when it has too many, or goes on past `ends_at` (monotonic)."""
         page = self._messages.page(page_size=self._page_size, **filters)
         for _ in range(self._max_pages or max_pages):
             yield [_read_text(message) for message in page]
+            if page.next_page_url is None:
+                return
+            if ends_at is not None and time.monotonic() > ends_at:
+                break
             page = page.next_page()
             if page is None:
                 return
@@ -126,9 +143,10 @@ def _asked(ask: Callable[[], T]) -> T:
         return ask()
     except Exception as error:
         kind = str(error) if isinstance(error, ServerFaultError) else type(error).__name__.lstrip("_")
-        is_refused = _is_refusal(error)
+        is_refused, is_too_long = _is_refusal(error), isinstance(error, _TooManyError)
     # Raised out here so that it chains nothing: the library's errors carry the address, number included.
-    raise LookupFailedError(f"the provider could not be asked ({kind})", is_refused=is_refused)
+    why = f"the provider could not be asked ({kind})"
+    raise LookupFailedError(why, is_refused=is_refused, is_too_long=is_too_long)
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -15,7 +15,7 @@ from service.usecases.context import Context
 
 _CHECK = "inbound_check"
 _TICK = "last_tick"
-_INSTANTS = ("checked_at", "tried_at", "back_at", "again_at")
+_INSTANTS = ("checked_at", "tried_at", "back_at", "again_at", "left_from", "reached_at")
 
 
 def read_check(session: Session) -> tuple[InboundCheck | None, datetime | None]:
@@ -31,7 +31,8 @@ def find_check(session: Session) -> InboundCheck | None:
 
 def _from_value(value: dict[str, Any]) -> InboundCheck:
     instants = {name: datetime.fromisoformat(value[name]) for name in _INSTANTS if value.get(name)}
-    return InboundCheck(**instants, is_refused=bool(value.get("is_refused")))
+    slice_seconds, is_refused = value.get("slice_seconds"), bool(value.get("is_refused"))
+    return InboundCheck(**instants, slice_seconds=slice_seconds, is_refused=is_refused)
 
 
 def save_check(session: Session, check: InboundCheck, now: datetime) -> None:
@@ -39,7 +40,8 @@ def save_check(session: Session, check: InboundCheck, now: datetime) -> None:
     value: dict[str, Any] = {
         name: instant.isoformat() for name in _INSTANTS if (instant := getattr(check, name)) is not None
     }
-    set_setting(session, _CHECK, value | {"is_refused": check.is_refused}, now, "worker")
+    value |= {"slice_seconds": check.slice_seconds, "is_refused": check.is_refused}
+    set_setting(session, _CHECK, value, now, "worker")
 
 
 def note_presence(session: Session, now: datetime, *, can_ask: bool = False) -> None:
@@ -49,7 +51,7 @@ def note_presence(session: Session, now: datetime, *, can_ask: bool = False) -> 
     """
     check, last_tick = read_check(session)
     if check is None and can_ask:
-        save_check(session, InboundCheck(), now)
+        save_check(session, InboundCheck().after_absence(now), now)
     elif check is not None and is_absent(last_tick, now):
         save_check(session, check.after_absence(now), now)
     set_setting(session, _TICK, {}, now, "worker")
