@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,12 @@ from typing import Any
 import yaml
 
 from service.domain.data_record import DataError, Place
+
+LARGEST_GIVEN = 200_000
+"""Bytes of a file that somebody hands us."""
+MOST_NODES = 10_000
+DEEPEST = 10
+LONGEST_VALUE = 3_000
 
 
 class CatalogError(Exception):
@@ -83,23 +91,93 @@ def list_yaml_files(root: Path, folder: str) -> Iterator[YamlFile]:
 
 
 def read_yaml_file(root: Path, path: Path) -> YamlFile:
-    """Read one file. Raises CatalogError for one that is missing or no YAML, or has a key twice."""
-    name = _name(root, path)
+    """Read one file of our own. Raises CatalogError: it is missing or no YAML, or has a key twice."""
+    return _read(_name(root, path), path, is_given=False)
+
+
+def read_given_file(path: Path) -> YamlFile:
+    """Read a file that somebody wrote for us, in bounded time and memory. Raises CatalogError.
+
+    Refused is also what no file for us needs and what can do harm: aliases, types, depth, control characters.
+    """
     try:
-        loader = _Loader(path.read_text(encoding="utf-8-sig"))
+        if path.stat().st_size > LARGEST_GIVEN:
+            limit = LARGEST_GIVEN // 1_000
+            raise CatalogError(f"{path.name}: it is larger than {limit} kilobytes; expected less")
+    except FileNotFoundError:
+        pass  # said below
+    return _read(path.name, path, is_given=True)
+
+
+def _read(name: str, path: Path, *, is_given: bool) -> YamlFile:
+    text = ""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if is_given:
+            _refuse_harm(name, text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         data = loader.construct_document(node) if node is not None else None
     except FileNotFoundError:
         raise CatalogError(f"{name}:1: the file is missing; expected it to be there") from None
     except UnicodeDecodeError:
         raise CatalogError(f"{name}:1: the file has other bytes in it; expected UTF-8") from None
+    except RecursionError:
+        raise CatalogError(f"{name}:1: it is nested too deeply; expected a few levels") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise CatalogError(f"{name}:{line}: {error.reason}; expected YAML") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
-        raise CatalogError(f"{name}:{mark.line + 1 if mark else 1}: {problem}; expected YAML") from None
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise CatalogError(f"{name}:{_line(mark)}: {problem}; expected YAML") from None
     file = YamlFile(name, data, node)
     _refuse_double_keys(file, node, set())
     return file
+
+
+def _refuse_harm(name: str, text: str) -> None:
+    """Look through a file before anything is built of it: a few lines of aliases can fill all memory."""
+    depth = nodes = 0
+    with suppress(yaml.YAMLError):  # what is no YAML is said by whoever reads it
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            is_start = isinstance(event, yaml.CollectionStartEvent)
+            depth += is_start - isinstance(event, yaml.CollectionEndEvent)
+            nodes += isinstance(event, yaml.NodeEvent)
+            problem = _find_harm(event)
+            if depth > DEEPEST:
+                problem = f"it is nested more than {DEEPEST} levels deep; expected a few"
+            elif nodes > MOST_NODES:
+                problem = f"there is too much in it; expected at most {MOST_NODES} values"
+            if problem is not None:
+                raise CatalogError(f"{name}:{_line(event.start_mark)}: {problem}")
+
+
+def _line(mark: Any) -> int:
+    return int(mark.line) + 1 if mark else 1
+
+
+def _find_harm(event: yaml.Event) -> str | None:
+    if isinstance(event, yaml.AliasEvent):
+        return "it has an alias (*); expected the value itself"
+    if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+        return None
+    if event.anchor is not None:
+        return "it has an anchor (&); expected plain values"
+    if event.tag is not None:
+        return "it has a type (!) before a value; expected the value alone"
+    if isinstance(event, yaml.ScalarEvent):
+        if len(event.value) > LONGEST_VALUE:
+            return f"a value has {len(event.value)} characters; expected at most {LONGEST_VALUE}"
+        odd = next(filter(_is_odd, event.value), None)
+        if odd is not None:
+            return f"it has the character U+{ord(odd):04X}, which no phone shows; expected text"
+    return None
+
+
+def _is_odd(char: str) -> bool:
+    """Controls, halves of characters, and what is no character; not the line break and the tab."""
+    return (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t") or char in "\ufffe\uffff"
 
 
 def _name(root: Path, path: Path) -> str:

@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-from service.catalog.yaml_files import YamlFile, read_yaml_file
+from service.catalog.yaml_files import YamlFile, read_given_file
 from service.cli.output import CliError, emit, find_operator, open_runtime, say, say_each, show_progress
 from service.usecases.campaigns.preview_campaign import list_all_campaigns, preview_campaign, preview_file
 from service.usecases.campaigns.save_campaign import Saved, save_campaign
 from service.usecases.campaigns.switch_campaign import pause_campaign, resume_campaign
 
-LARGEST_FILE = 1_000_000
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
 
@@ -139,6 +138,4 @@ def _read(path: Path) -> YamlFile:
     """Read a campaign file. Raises CliError and CatalogError without its content."""
     if not path.is_file():
         raise CliError(f"{path.name}: there is no such file; check the path")
-    if path.stat().st_size > LARGEST_FILE:
-        raise CliError(f"{path.name}: it is larger than a megabyte; expected one campaign")
-    return read_yaml_file(path, path)
+    return read_given_file(path)

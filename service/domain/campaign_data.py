@@ -190,10 +190,10 @@ def _text(record: DataRecord, languages: frozenset[str]) -> CampaignText:
 
 
 def _steps(record: DataRecord, languages: frozenset[str]) -> tuple[SequenceStep, ...]:
+    count = len(record.list_values("steps"))
+    if not 1 <= count <= MOST_STEPS:
+        raise record.fault(f"there are {count or 'no'} steps; expected 1 to {MOST_STEPS}", "steps")
     items = record.list_records("steps", "step")
-    if not items or len(items) > MOST_STEPS:
-        found = len(items) or "no"
-        raise record.fault(f"there are {found} steps; expected 1 to {MOST_STEPS}", "steps")
     steps: dict[tuple[int, time], SequenceStep] = {}
     for item in items:
         item.refuse_others(("day", "time", *_SAYS))

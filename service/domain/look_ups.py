@@ -40,6 +40,8 @@ class ListedText:
     direction: str
     body: str
     created_at: datetime
+    is_ours: bool = True
+    """Whether our own line may have sent it; an account may have others that text the same people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +74,36 @@ class NotFound(StrEnum):
     """It has something that could be it, or several; nobody may guess."""
 
 
+def is_from_us(sender: str, service: str | None, *, our_number: str, our_service: str) -> bool:
+    """Whether a text that the provider lists may be of our line: our number, or our messaging service.
+
+    What the provider does not name may be ours: the sender of a text that is queued with a service is not
+    chosen yet, and a service's number may be any of its pool.
+    """
+    if not our_number and not our_service:
+        return True
+    if sender and sender == our_number:
+        return True
+    if our_service:
+        return service in (None, our_service)
+    return not sender and service is None
+
+
 def match_try(lost: LostTry, listed: Sequence[ListedText], owned: Collection[str]) -> str | NotFound:
     """Return the provider's id of the one text that is this try, or why there is none.
 
     `owned` are ids that belong to other tries. Adopted is exactly one text of the right direction, created
     while the try ran, with the same words (or with none, where the provider keeps no bodies). Absent is the
-    opposite extreme: nothing of the kind, not even with other words (the provider may rewrite quotes and
-    accents) or a little later. Whatever lies between is ambiguous.
+    opposite extreme: nothing of the kind from our line, not even with other words (the provider may
+    rewrite quotes and accents) or a little later. Whatever lies between is ambiguous.
     """
     if any(text.provider_message_id == lost.provider_message_id for text in listed):
         return lost.provider_message_id or NotFound.AMBIGUOUS
     free = [
         text
         for text in listed
-        if text.direction == _DIRECTIONS.get(lost.channel)
+        if text.is_ours
+        and text.direction == _DIRECTIONS.get(lost.channel)
         and text.created_at >= lost.listed_from
         and text.provider_message_id not in owned
     ]

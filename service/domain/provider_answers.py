@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+LARGEST_CODE = 2**31 - 1
+"""No code of the provider has more than five digits; what is larger fits no column."""
+
+
+def known_code(code: int | None) -> int | None:
+    """A code as the provider may have given it; None for what can be none of its codes."""
+    return code if code is not None and 1 <= code <= LARGEST_CODE else None
+
 
 class AnswerClass(StrEnum):
     """What is to be done about a text that the provider did not simply take."""

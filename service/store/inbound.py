@@ -163,5 +163,16 @@ def has_open_task(session: Session, participant_id: int | None, reason: str) -> 
     return session.scalars(query.limit(1)).first() is not None
 
 
+def has_open_loop_task(session: Session, participant_id: int | None, hashes: Sequence[str]) -> bool:
+    """Whether staff have a loop of this sender on their list; a stranger is known by keyed hashes."""
+    query = select(Task.id).where(Task.kind == TaskKind.LOOP, Task.closed_at.is_(None))
+    if participant_id is not None:
+        query = query.where(Task.participant_id == participant_id)
+    else:
+        query = query.join(InboundMessage, InboundMessage.id == Task.inbound_id)
+        query = query.where(InboundMessage.sender_hash.in_(hashes))
+    return session.scalars(query.limit(1)).first() is not None
+
+
 def list_open_tasks(session: Session) -> Sequence[Task]:
     return session.scalars(select(Task).where(Task.closed_at.is_(None)).order_by(Task.created_at)).all()

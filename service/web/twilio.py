@@ -6,6 +6,7 @@ import structlog
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import InternalServerError
 
+from service.domain.provider_answers import LARGEST_CODE, known_code
 from service.domain.twiml import EMPTY_RESPONSE, TwimlText, build_twiml
 from service.gateways.sms.signature import SETTINGS_HEADER, SIGNATURE_HEADER
 from service.usecases.inbound.incoming_text import IncomingText
@@ -106,4 +107,5 @@ def _xml(body: str, status: int = 200) -> Response:
 
 
 def _code(value: str | None) -> int | None:
-    return int(value) if value and value.isascii() and value.isdecimal() and len(value) < 9 else None
+    is_number = value and value.isascii() and value.isdecimal() and len(value) <= len(str(LARGEST_CODE))
+    return known_code(int(value)) if value and is_number else None

@@ -79,6 +79,47 @@ def test_an_auto_responder_to_an_open_question_is_silenced_and_the_person_is_not
     assert status(line) is ParticipantStatus.OPTED_OUT
 
 
+def close_tasks(line: Line) -> None:
+    with line.runtime.database.begin() as session:
+        is_open = update(Task).where(Task.closed_at.is_(None))
+        session.execute(is_open.values(closed_at=line.clock(), closed_by="test", outcome="done"))
+
+
+def open_tasks(line: Line) -> list[TaskKind]:
+    with line.runtime.database.read() as session:
+        return list(session.scalars(select(Task.kind).where(Task.closed_at.is_(None)).order_by(Task.id)))
+
+
+@pytest.mark.parametrize("who", ["participant", "stranger"])
+@pytest.mark.parametrize("words", ["please call me", "INFO"])
+def test_whatever_staff_close_the_next_silenced_text_is_on_their_list(
+    line: Line, who: str, words: str
+) -> None:
+    if who == "participant":
+        join(line)
+
+    for number in range(60):
+        line.clock.advance(30 * MINUTE)
+        answers = line.text(words)
+        assert answers or open_tasks(line), f"text {number} reaches nobody"
+        if meanings(line)[-1] in SILENCED:
+            assert open_tasks(line) == [TaskKind.LOOP]
+        close_tasks(line)
+
+    assert len(SILENCED & set(meanings(line))) == 1, "some were silenced"
+
+
+def test_an_open_task_about_one_sender_is_none_about_another(line: Line) -> None:
+    first, second = line.phone, "+12025550187"
+    for phone in (first, second):
+        line.phone = phone
+        for _ in range(30):
+            line.clock.advance(2 * SECOND)
+            line.text("INFO")
+
+    assert tasks(line) == [TaskKind.LOOP] * 2, "one each"
+
+
 def test_our_own_words_coming_back_are_not_answered(line: Line) -> None:
     join(line)
     ask(line)

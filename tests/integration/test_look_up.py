@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -94,6 +95,32 @@ def test_a_text_that_was_taken_is_found_adopted_and_never_sent_again(
     assert "found_accepted" in line.reasons(lost)
     assert line.standin.creates == creates, "nothing was sent again"
     assert line.tasks() == []
+
+
+def test_another_lines_text_to_the_same_person_is_not_adopted(line: ProviderLine) -> None:
+    lost = lose(line, reset_after_accept())
+    ours = line.last_at_provider()
+    other = replace(ours, sid="SM" + "b" * 32, service_sid="MG" + "b" * 32, sender="+12025550101")
+    line.standin._book.keep(other)
+
+    assert line.look_up(QUARTER).found == 1, "the same words at the same time, and no doubt"
+
+    assert line.attempts(lost)[0].provider_message_id == ours.sid
+
+
+def test_another_lines_text_does_not_stand_for_one_that_never_left(line: ProviderLine) -> None:
+    line.add_text()
+    line.deliver()
+    other = replace(line.last_at_provider(), sid="SM" + "b" * 32, service_sid="MG" + "b" * 32)
+    lost = lose(line, reset_before())
+    other.created_at = line.clock()
+    line.standin._book.keep(other)
+
+    line.look_up(QUARTER)
+    assert line.look_up(QUARTER).resent == 1
+
+    line.deliver()
+    assert line.state(lost) is S.ACCEPTED
 
 
 FATES: list[tuple[tuple[str, ...], int | None, MessageState, int, str]] = [

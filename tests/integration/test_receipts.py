@@ -170,6 +170,65 @@ def test_a_receipt_with_a_reference_that_is_not_ours_changes_nothing(
     assert snapshot(context) == before
 
 
+@pytest.mark.parametrize("code", [2**63, 2**31, 0, -1])
+def test_a_code_that_is_none_of_the_providers_counts_as_no_code(context: Context, code: int) -> None:
+    [text] = send(context)
+
+    assert record_receipt(context, text.receipt("undelivered", code), NOW + MINUTE)
+
+    assert get_message(context, text.message_id).state is S.UNDELIVERED
+    with context.database.read() as session:
+        assert session.scalars(select(Attempt.error_code)).one() is None
+
+
+def test_the_largest_code_is_kept(context: Context) -> None:
+    [text] = send(context)
+
+    assert record_receipt(context, text.receipt("undelivered", 2**31 - 1), NOW + MINUTE)
+
+    with context.database.read() as session:
+        assert session.scalars(select(Attempt.error_code)).one() == 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("30005", 30005),
+        ("2147483647", 2**31 - 1),
+        ("2147483648", None),
+        (str(2**63), None),
+        ("9" * 5_000, None),
+        ("0", None),
+        ("-5", None),
+        ("\u0663", None),
+        ("30005 ", None),
+        ("", None),
+    ],
+)
+def test_whatever_stands_for_a_code_in_a_receipt_is_no_fault(
+    context: Context, database_url: str, given: str, kept: int | None
+) -> None:
+    [text] = send(context)
+    token = "token-0123456789"
+    settings = make_settings(
+        database_url=database_url,
+        transport="twilio",
+        twilio_account_sid="AC1",
+        twilio_auth_token=token,
+        twilio_from="+12025550199",
+        twilio_optout_mode="app",
+    )
+    client = create_app(build_runtime(settings, database=context.database)).test_client()
+    path = f"/twilio/status?ref={text.reference}"
+    form = {"MessageStatus": "undelivered", "ErrorCode": given}
+    headers = {SIGNATURE_HEADER: sign(settings.public_url + path, form, token)}
+
+    assert client.post(path, data=form, headers=headers).status_code == 204
+
+    with context.database.read() as session:
+        assert session.scalars(select(Attempt.error_code)).one() == kept
+
+
 def test_a_receipt_that_names_the_provider_id_of_another_text_does_not_take_it_over(context: Context) -> None:
     [first] = send(context, transport=RecordingTransport(Unknown("no answer")))
     second = send(context, 2)[1]

@@ -14,7 +14,7 @@ from twilio.base.exceptions import TwilioRestException, TwilioServiceException
 from twilio.rest import Client
 from urllib3 import exceptions as urllib3_errors
 
-from service.domain.provider_answers import AnswerClass, classify_create
+from service.domain.provider_answers import AnswerClass, classify_create, known_code
 from service.gateways.sms.bounded_http import BoundedHttpClient, ServerFaultError
 from service.gateways.sms.protocol import Accepted, OutgoingSms, Rejected, SendOutcome, Unknown
 
@@ -123,7 +123,7 @@ def _outcome_of_refusal(status: object, code: object) -> SendOutcome:
     if not isinstance(status, int):
         return Unknown("refusal without a status")
     # The library repeats the status where the provider gave no code.
-    known = code if isinstance(code, int) and code != status else None
+    known = known_code(code) if isinstance(code, int) and code != status else None
     answer = classify_create(known, status)
     if answer is AnswerClass.UNKNOWN:
         return Unknown(f"HTTP {status}", status)

@@ -28,6 +28,7 @@ from service.domain.look_ups import (
     LostTry,
     NotFound,
     decide_absent,
+    is_from_us,
     match_try,
     next_look_at,
 )
@@ -213,7 +214,7 @@ def _settle(
 
 def _conclude(case: _Case, listed: Sequence[ProviderText]) -> None:
     owned = _list_owned(case.session, [text.sid for text in listed], case.attempt.id)
-    texts = [ListedText(text.sid, text.direction, text.body, text.created_at) for text in listed]
+    texts = [_as_listed(case.context, text) for text in listed]
     match = match_try(_lost_try(case.message, case.attempt), texts, owned)
     if match is NotFound.AMBIGUOUS:
         _look_again_or_give_up(case)
@@ -221,6 +222,16 @@ def _conclude(case: _Case, listed: Sequence[ProviderText]) -> None:
         _count_absence(case)
     else:
         _adopt(case, next(text for text in listed if text.sid == match))
+
+
+def _as_listed(context: Context, text: ProviderText) -> ListedText:
+    is_ours = is_from_us(
+        text.sender,
+        text.service_sid,
+        our_number=context.settings.twilio_from,
+        our_service=context.settings.twilio_messaging_service_sid,
+    )
+    return ListedText(text.sid, text.direction, text.body, text.created_at, is_ours)
 
 
 def _list_owned(session: Session, sids: Sequence[str], attempt_id: int) -> set[str]:

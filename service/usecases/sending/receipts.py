@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from service.domain.delivery import FINAL, MessageState, next_state_on_receipt
 from service.domain.kinds import KIND_RULES, MessageKind
 from service.domain.look_ups import ABSENT_AFTER
-from service.domain.provider_answers import AnswerClass, classify_receipt
+from service.domain.provider_answers import AnswerClass, classify_receipt, known_code
 from service.domain.retry import next_try_after_receipt
 from service.store.database import real_now
 from service.store.inbound import TaskKind, add_task
@@ -97,6 +97,7 @@ def apply_news(
     context: Context, session: Session, message: Message, attempt: Attempt, receipt: Receipt, now: datetime
 ) -> None:
     """Do what the provider's word about a try asks for. The person and the message are locked already."""
+    receipt = replace(receipt, error_code=known_code(receipt.error_code))
     is_stopped = receipt.answer is AnswerClass.CONSENT and record_provider_opt_out(
         context, session, message, attempt.started_at, now
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import thread_time
 
 import pytest
 
@@ -95,6 +96,77 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line_and_nothing_is_stored
 
     assert line.startswith(says)
     assert staffed.data("campaigns", "list") == []
+
+
+BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))])
+STEP = "  - {{day: {}, time: '10:00', template: tip/sleep-wind-down}}\n"
+STEPS = "name: Long\nkind: sequence\nsteps:\n"
+NAME, WORDS = "name: Note", "A note"
+HOSTILE = [
+    (BOMB, "note.yaml:1: it has an anchor (&)", "every level doubles what is below"),
+    (NOTE.replace(NAME, "name: &n Note"), "note.yaml:2: it has an anchor", "an anchor alone, too"),
+    (NOTE.replace(NAME, "name: *n"), "note.yaml:2: it has an alias (*)", "an alias of nothing"),
+    (
+        NOTE + "x: " + "[" * 5_000 + "]" * 5_000,
+        "note.yaml:6: it is nested",
+        "deeper than a program can follow",
+    ),
+    ("{a: " * 5_000, "note.yaml:1: it is nested", "not even closed"),
+    (NOTE + "x: [" + "y, " * 20_000 + "]", "note.yaml:6: there is too much in it", "many values"),
+    ("# " + "x" * 200_000, "note.yaml: it is larger than 200 kilobytes", "many bytes"),
+    (STEPS + STEP.format(1) * 3_000, "note.yaml:", "thousands of steps"),
+    (
+        STEPS + "  - 5\n" * 401,
+        "note.yaml:3: campaign: there are 401 steps",
+        "too many is said before what is wrong",
+    ),
+    (NOTE.replace(WORDS, "A \\u0007 note"), "note.yaml:5: it has the character U+0007", "a bell"),
+    (
+        NOTE.replace(WORDS, "A \\u009f note"),
+        "note.yaml:5: it has the character U+009F",
+        "a control of Latin 1",
+    ),
+    (NOTE.replace(WORDS, "A \\ud800 note"), "note.yaml:5: it has the character U+D800", "half a character"),
+    (NOTE.replace(WORDS, "A \a note"), "note.yaml:5: special characters are not allowed", "a bell as a byte"),
+    (NOTE + 'audience: {tags: ["a\\0"]}', "note.yaml:6: it has the character U+0000", "in a tag"),
+    (
+        NOTE.replace("Note", "0x" + "f" * 5_000),
+        "note.yaml:2: a value has 5002 characters",
+        "an endless number",
+    ),
+    (
+        NOTE.replace("at: ", "at: !!timestamp x"),
+        "note.yaml:4: it has a type (!)",
+        "a value that calls itself a date",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "says", "reason"), HOSTILE, ids=[row[2] for row in HOSTILE])
+@pytest.mark.parametrize("command", ["create", "preview"])
+def test_a_file_made_to_do_harm_is_refused_in_a_moment(
+    staffed: Cli, command: str, content: str, says: str, reason: str
+) -> None:
+    started = thread_time()
+
+    line = staffed.refusal("campaigns", command, staffed.file(content, "note.yaml"))
+
+    assert thread_time() - started < 2, reason
+    assert line.startswith(says), reason
+    assert len(line) < 200
+    assert staffed.data("campaigns", "list") == []
+
+
+def test_words_over_many_lines_and_the_longest_sequence_are_taken(staffed: Cli) -> None:
+    lines = NOTE.replace(
+        'text: {en: "A note", es: "Una nota"}', "text:\n  en: |\n    A\n    note\n  es: Una nota 🙂"
+    )
+    steps = "".join(STEP.format(day) for day in range(1, 366)) + "".join(
+        STEP.format(day).replace("10:00", "11:00") for day in range(1, 36)
+    )
+
+    assert staffed.data("campaigns", "create", staffed.file(lines, "note.yaml"))["result"] == "added"
+    assert staffed.data("campaigns", "create", staffed.file(STEPS + steps, "long.yaml"))["result"] == "added"
 
 
 def test_a_file_that_is_not_there_is_refused_and_a_name_that_nobody_has(staffed: Cli) -> None:

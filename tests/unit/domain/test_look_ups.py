@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -21,6 +22,7 @@ from service.domain.look_ups import (
     LostTry,
     NotFound,
     decide_absent,
+    is_from_us,
     match_try,
     next_asking_at,
     next_look_at,
@@ -37,6 +39,10 @@ def listed(
     name: str, at: timedelta = SECOND, body: str = BODY, direction: str = "outbound-api"
 ) -> ListedText:
     return ListedText(name, direction, body, AT + at)
+
+
+def elsewhere(name: str) -> ListedText:
+    return replace(listed(name), is_ours=False)
 
 
 ABSENT, AMBIGUOUS = NotFound.ABSENT, NotFound.AMBIGUOUS
@@ -66,6 +72,9 @@ MATCHES: list[tuple[LostTry, list[ListedText], set[str], str, str]] = [
     (ANSWER, [listed("A", direction="outbound-reply")], set(), "A", "an answer that rode in a response"),
     (ANSWER, [listed("A")], set(), ABSENT, "a text by API is no such answer"),
     (ANSWER, [listed("A", 3 * MINUTE, direction="outbound-reply")], set(), "A", "no end was written down"),
+    (TRY, [elsewhere("A")], set(), ABSENT, "another line of the account texts the same person"),
+    (TRY, [elsewhere("A"), listed("B")], set(), "B", "the same words on both lines: ours is ours"),
+    (LostTry("api", BODY, AT, AT, "A"), [elsewhere("A")], set(), "A", "named before, and our sender changed"),
     (LostTry("api", BODY, AT, AT, "A"), [listed("A", body="Other"), listed("B")], set(), "A", "named before"),
 ]
 
@@ -76,6 +85,35 @@ def test_a_try_is_adopted_only_when_there_is_no_doubt(
 ) -> None:
     assert match_try(lost, texts, owned) == result, reason
     assert match_try(lost, texts[::-1], owned) == result, reason
+
+
+OURS, THEIRS = "+12025550100", "+12025550101"
+SENDERS: list[tuple[str, str, str, str | None, bool, str]] = [
+    (OURS, "", OURS, None, True, "our number"),
+    (OURS, "", THEIRS, None, False, "another number of the account"),
+    (OURS, "", THEIRS, "MG1", False, "another number, of a service"),
+    (OURS, "", OURS, "MG1", True, "our number, which is in a service's pool, too"),
+    (OURS, "", "", None, True, "nobody is named: it may be ours"),
+    (OURS, "", "", "MG1", False, "queued with a service that is not ours"),
+    ("", "MG1", THEIRS, "MG1", True, "some number of our service's pool"),
+    ("", "MG1", "", "MG1", True, "queued with our service: its sender is not chosen yet"),
+    ("", "MG1", "", None, True, "nobody is named: it may be ours"),
+    ("", "MG1", THEIRS, None, True, "an answer names no service: it may be ours"),
+    ("", "MG1", THEIRS, "MG2", False, "another service"),
+    ("", "MG1", "", "MG2", False, "queued with another service"),
+    (OURS, "MG1", OURS, None, True, "both are set: our number"),
+    (OURS, "MG1", THEIRS, "MG1", True, "both are set: our service chose a number"),
+    (OURS, "MG1", OURS, "MG2", True, "both are set: our number all the same"),
+    (OURS, "MG1", THEIRS, "MG2", False, "both are set: neither"),
+    ("", "", THEIRS, "MG2", True, "we do not know who we are"),
+]
+
+
+@pytest.mark.parametrize(("number", "service", "sender", "of_service", "is_ours", "reason"), SENDERS)
+def test_a_text_of_another_line_is_not_taken_for_ours(
+    number: str, service: str, sender: str, of_service: str | None, reason: str, *, is_ours: bool
+) -> None:
+    assert is_from_us(sender, of_service, our_number=number, our_service=service) is is_ours, reason
 
 
 def text(**changes: object) -> AbsentText:
