@@ -1,7 +1,8 @@
 """When to look for texts that never reached us, and what must wait until that is done.
 
 While no worker ran, the web service may have been away as well, and a STOP may have been lost with it. So
-after every absence the provider is asked what came in, before anything unprompted leaves, and every hour.
+after every absence the provider is asked what came in, before anything unprompted leaves, and every ten
+minutes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from datetime import datetime, timedelta
 
 ABSENT_AFTER = timedelta(minutes=1)
 """When no worker has ticked for so long, nobody knows whether the service was there."""
-CHECK_EVERY = timedelta(hours=1)
+CHECK_EVERY = timedelta(minutes=10)
+"""While workers tick the web service may be away all the same, and a STOP lost with it."""
+ASK_REFUSED_EVERY = timedelta(hours=1)
 TRY_AGAIN_AFTER = timedelta(minutes=1)
 BLOCK_AFTER = timedelta(hours=2)
 
@@ -119,7 +122,7 @@ def is_check_due(check: InboundCheck, last_tick: datetime | None, now: datetime)
 
 def _gap(check: InboundCheck) -> timedelta:
     if check.is_refused:
-        return CHECK_EVERY
+        return ASK_REFUSED_EVERY
     has_failed = check.checked_at is None or (
         check.tried_at is not None and check.tried_at > check.checked_at
     )

@@ -30,7 +30,7 @@ from tests.acceptance.line import Line, running_line
 from tests.conftest import FakeClock
 from tests.integration.test_import_participants import run_import
 from tests.machines import wait_until
-from tests.standin import On, accept_then_timeout, reset_before, slow, status
+from tests.standin import Fault, On, accept_then_timeout, reset_before, slow, status
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 PERSON = "{},Ana Example,America/New_York,en,first-year,2026-11-10,written,2026-11-20T15:00,intake desk,"
@@ -345,7 +345,7 @@ def test_answers_leave_while_unprompted_texts_wait(line: Line) -> None:
     assert line.work() != [], "and go out as soon as the provider has answered"
 
 
-@pytest.mark.parametrize("answer", [status(404, 20404), status(405), status(501), status(403)])
+@pytest.mark.parametrize("answer", [status(404, 20404), status(405), status(501)])
 def test_a_provider_without_such_a_list_stops_nothing_and_staff_are_told_once(
     database_url: str, clock: FakeClock, answer: object
 ) -> None:
@@ -371,10 +371,10 @@ def test_a_new_database_has_nothing_to_look_for(line: Line) -> None:
     assert meanings(line) == []
 
 
-def test_while_workers_tick_the_provider_is_asked_every_hour_and_no_more(line: Line) -> None:
+def test_while_workers_tick_the_provider_is_asked_every_ten_minutes_and_no_more(line: Line) -> None:
     join(line)
     looks = 0
-    for _ in range(4 * 60 * 2):
+    for _ in range(4 * 10 * 2):
         line.clock.advance(MINUTE / 2)
         looks += look(line).has_looked
     assert looks == 4
@@ -582,3 +582,56 @@ def plan_answer_to(line: Line) -> None:
                 created_at=now,
             )
         )
+
+
+STOP_AND_START: list[tuple[timedelta, str]] = [
+    (timedelta(0), "in the same moment"),
+    (timedelta(milliseconds=500), "half a second later: the provider's times are whole seconds"),
+    (timedelta(seconds=-60), "the provider's clock is a minute behind ours"),
+]
+
+
+@pytest.mark.parametrize(("written", "reason"), STOP_AND_START)
+def test_a_lost_stop_wins_over_a_start_that_it_cannot_be_told_from(
+    line: Line, written: timedelta, reason: str
+) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    line.text("STOP")
+    line.clock.advance(10 * MINUTE)
+    line.text("START")
+    line.standin.record_inbound(line.phone, "STOP", at=line.clock() + written)
+
+    sent = line.pass_time(line.clock() + 3 * DAY, 6 * HOUR)
+
+    assert (status_of(line), sent) == (ParticipantStatus.OPTED_OUT, []), reason
+
+
+def test_of_a_start_and_a_stop_in_one_second_that_both_were_lost_the_stop_counts(line: Line) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    line.text("STOP")
+    line.clock.advance(10 * MINUTE)
+    for body in ("START", "STOP", "START"):
+        line.standin.record_inbound(line.phone, body)
+
+    sent = line.pass_time(line.clock() + 3 * DAY, 6 * HOUR)
+
+    assert (status_of(line), sent) == (ParticipantStatus.OPTED_OUT, [])
+
+
+@pytest.mark.parametrize("answer", [status(401, 20003), status(403), status(400), status(500)])
+def test_a_bad_answer_in_place_of_the_list_lets_nothing_unprompted_go(line: Line, answer: Fault) -> None:
+    join(line)
+    line.clock.advance(10 * MINUTE)
+    lose(line, "STOP")
+    line.clock.advance(DAY)
+    line.standin.script(answer, on=On.LOOKUP)
+    creates = line.standin.creates
+
+    assert line.work() == []
+    assert block(line) == "inbound_not_checked"
+    sent = line.pass_time(line.clock() + DAY, 6 * HOUR)
+
+    assert (sent, line.standin.creates) == ([], creates)
+    assert status_of(line) is ParticipantStatus.OPTED_OUT

@@ -300,7 +300,7 @@ def test_what_the_provider_does_not_tell_is_a_warning_and_never_an_error(
 
     assert {finding.level for finding in found.values()} == {"warning"}, because
     assert "could not be checked" in found["provider account"].message, because
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30, "bounded"
 
 
 def test_a_provider_nobody_can_reach_is_one_warning(standin: TwilioStandin) -> None:

@@ -236,3 +236,14 @@ def test_a_stopped_worker_records_what_it_let_go_and_claims_no_more(context: Con
     states = list_states(context)
     assert states == {S.ACCEPTED: len(transport.sent), S.PLANNED: 2 * SENDER_THREADS - len(transport.sent)}
     assert states[S.PLANNED] > 0
+
+
+def test_between_batches_and_while_it_waits_a_delivery_lets_others_do_something(context: Context) -> None:
+    """A long `worker --once` leaves its mark meanwhile, else nobody would seem to be at work."""
+    enroll(context, 4)
+    calls: list[int] = []
+
+    deliver_due(paced(context, 4.0), RecordingTransport(), lambda: NOW, between=lambda: calls.append(1))
+
+    assert list_states(context) == {S.ACCEPTED: 4}
+    assert len(calls) > 4

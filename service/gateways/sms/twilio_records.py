@@ -24,8 +24,7 @@ MAX_PAGES_IN: Final = 20
 LISTING_SECONDS: Final = 20.0
 """Texts that came in are listed up to so many pages and for so long in one go; past it, ask for less."""
 
-_NOT_OFFERED = 501
-_BUSY = frozenset({408, 429})
+_NOT_OFFERED = frozenset({404, 405, 501})
 
 
 class TwilioRecords:
@@ -124,7 +123,7 @@ class TwilioRecords:
                 return
             if ends_at is not None and time.monotonic() > ends_at:
                 break
-            page = page.next_page()
+            page = _turned(page)
             if page is None:
                 return
         raise _TooManyError
@@ -132,6 +131,19 @@ class TwilioRecords:
 
 def _is_newest_first(texts: list[ProviderText]) -> bool:
     return all(earlier.created_at >= later.created_at for earlier, later in pairwise(texts))
+
+
+def _turned(page: Any) -> Any:
+    """The next page. Whatever goes wrong here is no refusal: the list is offered, as its first page shows."""
+    try:
+        return page.next_page()
+    except Exception as error:
+        kind = type(error).__name__
+    raise _BrokenOffError(kind)
+
+
+class _BrokenOffError(Exception):
+    """The listing began and did not come to its end."""
 
 
 class _TooManyError(Exception):
@@ -150,17 +162,19 @@ def _asked(ask: Callable[[], T]) -> T:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the provider answered and asking again will not help: a clear no, or no such service."""
+    """Whether the provider has no such list: no such address or method, or an answer that holds none.
+
+    A wrong token, a busy provider or a page that is not JSON may be over in a minute, and hides what came in.
+    """
     if isinstance(error, ServerFaultError):
-        return error.status == _NOT_OFFERED
+        return error.status in _NOT_OFFERED
     if isinstance(error, TwilioRestException | TwilioServiceException):
-        status = error.status
-    elif isinstance(error, TwilioException):  # what the library raises for a page
+        return error.status in _NOT_OFFERED
+    if isinstance(error, TwilioException):  # what the library raises for a page
         response = error.args[1] if len(error.args) > 1 else None
-        status = getattr(response, "status_code", 200)
-    else:
-        return isinstance(error, ValueError | TypeError | KeyError | AttributeError)  # an answer, but no list
-    return isinstance(status, int) and status < 500 and status not in _BUSY
+        status = getattr(response, "status_code", None)
+        return status is None or 200 < status < 300 or status in _NOT_OFFERED
+    return False
 
 
 def _read_text(message: Any) -> ProviderText:

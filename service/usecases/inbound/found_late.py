@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from service.domain.answering import OptOutMode, has_provider_answered
 from service.domain.keywords import Keyword
 from service.domain.kinds import KIND_RULES, MessageKind
+from service.domain.look_ups import CLOCK_SKEW
 from service.store.consent import ConsentChannel, ConsentEvent, ConsentKind
 from service.store.conversations import Answer, Conversation
 from service.store.inbound import InboundMessage, TaskKind, has_meaning_since
@@ -78,15 +79,20 @@ def _keep_stop(incoming: Incoming) -> Outcome:
 
 
 def _has_agreed_since(incoming: Incoming) -> bool:
-    """Whether the person has asked for texts again after they wrote this: when they did, not when we knew."""
-    if _wrote_since(incoming, _AGREED):
+    """Whether the person has asked for texts again after they wrote this: when they did, not when we knew.
+
+    The provider's clock tells when they wrote this, ours when they asked again: where the two may differ by
+    more than lies between, the stop wins.
+    """
+    since = incoming.row.received_at + CLOCK_SKEW
+    if _wrote_since(incoming, _AGREED, since):
         return True
     if incoming.participant is None:
         return False
     query = select(ConsentEvent.id).where(
         ConsentEvent.participant_id == incoming.participant.id,
         ConsentEvent.kind.in_(_OPT_INS),
-        ConsentEvent.expressed_at > incoming.row.received_at,
+        ConsentEvent.expressed_at > since,
     )
     return incoming.session.scalars(query.limit(1)).first() is not None
 
@@ -98,11 +104,11 @@ def _is_overtaken(incoming: Incoming, keyword: Keyword) -> bool:
     asked_at = incoming.participant.opt_in_asked_at if incoming.participant else None
     if keyword in (Keyword.START, Keyword.YES) and asked_at is not None and asked_at > said_at:
         return True  # nothing had been asked yet, so it agrees to nothing
-    return _wrote_since(incoming, _NEWER_WORDS.get(keyword, ()))
+    return _wrote_since(incoming, _NEWER_WORDS.get(keyword, ()), said_at)
 
 
-def _wrote_since(incoming: Incoming, meanings: Sequence[str]) -> bool:
-    hashes, since = incoming.context.keyring.hash_all(incoming.phone.e164), incoming.row.received_at
+def _wrote_since(incoming: Incoming, meanings: Sequence[str], since: datetime) -> bool:
+    hashes = incoming.context.keyring.hash_all(incoming.phone.e164)
     return any(has_meaning_since(incoming.session, hashes, meaning, since) for meaning in meanings)
 
 

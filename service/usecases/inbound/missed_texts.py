@@ -23,6 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.domain.inbound_check import YOUNGEST, InboundCheck, is_check_due, reach_back_to
+from service.domain.keywords import read_text
 from service.gateways.sms.protocol import LookupFailedError, ProviderRecords, ProviderText
 from service.store.database import real_now
 from service.store.inbound import InboundMessage, TaskKind, add_task, has_open_task
@@ -269,4 +270,10 @@ def _list_missing(context: Context, listed: Sequence[ProviderText]) -> list[Prov
             column = InboundMessage.provider_message_id
             known.update(session.scalars(select(column).where(column.in_(sids))))
     missing = [text for text in listed if text.sid not in known]
-    return sorted(missing, key=lambda text: text.created_at)
+    return sorted(missing, key=lambda text: (text.created_at, _is_stop(context, text)))
+
+
+def _is_stop(context: Context, text: ProviderText) -> bool:
+    """The provider's times are whole seconds: of what was written in the same one, a stop comes last."""
+    reading = read_text(text.body, context.catalog.keywords)
+    return reading.is_stop or reading.is_wrong_number

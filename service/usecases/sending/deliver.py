@@ -65,16 +65,18 @@ def deliver_due(
     now: Callable[[], datetime],
     *,
     is_stopping: Callable[[], bool] = lambda: False,
+    between: Callable[[], None] = lambda: None,
 ) -> DeliveryCounts:
     """Send everything that is due, batch by batch, until nothing is or the process is asked to stop.
 
     `now` is the service's clock (aware UTC, simulated in the simulator); leases and pacing use the
-    database's own. What was let go is handed over and recorded before this returns, also when asked to stop.
-    Raises nothing for what the provider does, and what the database raises when it is not there.
+    database's own. `between` is called before each batch, perhaps by two threads. What was let go is handed
+    over and recorded before this returns, also when asked to stop. Raises nothing for what the provider does,
+    and what the database raises when it is not there.
     """
     counts = DeliveryCounts()
     with _Hands(context, transport, now, counts) as hands:
-        feeder = _Feeder(context, hands, now, counts, is_stopping)
+        feeder = _Feeder(context, hands, now, counts, is_stopping, between)
         while feeder.feed():
             if hands.goes_well and not context.database.is_sqlite:
                 # Much is due. Half of feeding is waiting for the database: another batch is decided then.
@@ -109,8 +111,10 @@ class _Feeder:
         now: Callable[[], datetime],
         counts: DeliveryCounts,
         is_stopping: Callable[[], bool],
+        between: Callable[[], None],
     ) -> None:
         self._context = context
+        self._between = between
         self._hands = hands
         self._now = now
         self._counts = counts
@@ -129,6 +133,7 @@ class _Feeder:
         self._hands.wait_until_nearly_free()
         if self._is_stopping():
             return False
+        self._between()
         rate = self._context.settings.segments_per_second
         size = batch_size(SENDER_THREADS, rate, self._hands.handed_per_second, MAX_BATCH)
         claim_token = new_reference()
@@ -144,6 +149,7 @@ class _Feeder:
     def _wait_for_turn(self) -> None:
         """Wait until the sender has time soon, or until asked to stop."""
         while not self._is_stopping() and (ahead := _booked_ahead(self._context)) > BOOKED_AHEAD:
+            self._between()
             time.sleep(min((ahead - BOOKED_AHEAD).total_seconds(), 1.0))
 
 

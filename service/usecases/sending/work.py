@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,8 @@ from service.usecases.sending.look_up import look_up_due
 from service.usecases.sending.plan import plan_due
 from service.usecases.sending.poll import poll_silent
 from service.usecases.sending.recover import recover_abandoned
+
+MARK_EVERY_SECONDS = 10.0
 
 
 def work_once(
@@ -35,7 +38,7 @@ def work_once(
     looked_up = look_up_due(context, records, now)
     polled = poll_silent(context, records, now)
     planned = plan_due(context, now)
-    delivered = deliver_due(context, transport, clock)
+    delivered = deliver_due(context, transport, clock, between=_Presence(context, clock))
     record_tick(context, clock())
     return {
         "people_planned": planned.people,
@@ -56,3 +59,17 @@ def record_tick(context: Context, now: datetime) -> None:
     """Leave a mark that a worker was here."""
     with context.database.begin() as session:
         note_presence(session, now)
+
+
+class _Presence:
+    """Leaves the mark again while a long delivery goes on: else nobody would seem to be here."""
+
+    def __init__(self, context: Context, clock: Callable[[], datetime]) -> None:
+        self._context = context
+        self._clock = clock
+        self._marked_at = time.monotonic()
+
+    def __call__(self) -> None:
+        if time.monotonic() - self._marked_at > MARK_EVERY_SECONDS:
+            self._marked_at = time.monotonic()
+            record_tick(self._context, self._clock())

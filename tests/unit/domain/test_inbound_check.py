@@ -38,13 +38,13 @@ def left_young(written: timedelta, **changes: object) -> InboundCheck:
 CASES: list[tuple[InboundCheck, datetime | None, bool, bool, str]] = [
     (check(), None, True, True, "never looked, and nobody was ever here"),
     (check(), TICK, True, True, "never looked"),
-    (check(10 * MINUTE), TICK, False, False, "looked ten minutes ago, and somebody was here all the time"),
-    (check(59 * MINUTE), TICK, False, False, "less than an hour ago"),
-    (check(HOUR), TICK, True, False, "every hour, and sending goes on meanwhile"),
+    (check(9 * MINUTE), TICK, False, False, "looked lately, and somebody was here all the time"),
+    (check(10 * MINUTE), TICK, True, False, "every ten minutes, and sending goes on meanwhile"),
+    (check(HOUR), TICK, True, False, "long ago: the looks since then failed"),
     (check(2 * HOUR, tried_at=10 * SECOND), TICK, False, False, "two hours is the limit"),
     (check(2 * HOUR + SECOND, tried_at=10 * SECOND), TICK, False, True, "past it texts wait"),
     (check(10 * MINUTE), NOW - 61 * SECOND, True, True, "nobody was here for a minute"),
-    (check(10 * MINUTE), NOW - 60 * SECOND, False, False, "not quite a minute"),
+    (check(9 * MINUTE), NOW - 60 * SECOND, False, False, "not quite a minute"),
     (check(30 * SECOND), NOW - 5 * MINUTE, False, False, "looked after nobody had been here"),
     (check(10 * MINUTE, back_at=MINUTE), TICK, True, True, "somebody came back, and has not looked"),
     (check(MINUTE, back_at=MINUTE), TICK, False, False, "came back and looked at once"),
@@ -65,7 +65,7 @@ CASES: list[tuple[InboundCheck, datetime | None, bool, bool, str]] = [
 
 
 @pytest.mark.parametrize(("state", "last_tick", "is_due", "is_blocked", "reason"), CASES)
-def test_a_look_is_due_after_every_absence_and_every_hour(
+def test_a_look_is_due_after_every_absence_and_every_ten_minutes(
     state: InboundCheck, last_tick: datetime | None, is_due: bool, is_blocked: bool, reason: str
 ) -> None:
     assert is_check_due(state, last_tick, NOW) is is_due, reason
