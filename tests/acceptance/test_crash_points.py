@@ -33,6 +33,8 @@ from tests.integration.test_import_participants import run_import
 from tests.machines import WorkerProcess, line_settings, wait_until, workers
 from tests.standin import Fault, TwilioStandin
 
+pytestmark = pytest.mark.slow
+
 S = MessageState
 LISTED = "+12025550147,Ana Example,America/New_York,en,,2026-11-10,,,,"
 HELD_SECONDS = 20.0
