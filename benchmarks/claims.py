@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def run(context: Context, batch: int) -> dict[str, float]:
         seconds["settle"] += time.perf_counter() - gone
 
 
+def run_two(context: Context, batch: int) -> dict[str, float]:
+    """The same on two connections at once, as a worker's own threads have; seconds are halved."""
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(run, context, batch).result for _ in range(2)]
+    found = [result() for result in runs]
+    return {step: sum(seconds[step] for seconds in found) / 2 for step in found[0]}
+
+
 def report(engine: str, texts: int, seconds: dict[str, float]) -> None:
     each = ", ".join(f"{step} {texts / spent:,.0f}/s" for step, spent in seconds.items())
     both = seconds["claim"] + seconds["settle"]
@@ -71,11 +80,13 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=500)
     options = parser.parse_args()
-    with fresh_database() as (context, _):
-        fill(context, options.texts)
-        with context.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(sa.text("VACUUM ANALYZE"))
-        report("PostgreSQL", options.texts, run(context, options.batch))
+    for name, measured in (("one connection", run), ("two at once", run_two)):
+        with fresh_database() as (context, _):
+            fill(context, options.texts)
+            engine = context.database.engine
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(sa.text("VACUUM ANALYZE"))
+            report(f"PostgreSQL, {name}", options.texts, measured(context, options.batch))
     with tempfile.TemporaryDirectory() as folder:
         settings = bench_settings(f"sqlite:///{Path(folder) / 'bench.db'}")
         database = open_database(settings)

@@ -41,6 +41,9 @@ def count_segments(text: str) -> SegmentCount:
     An escape pair or a surrogate pair is never split. An empty text counts as one segment: a carrier
     would charge it as one, and a zero would let it slip through the pacing for free.
     """
+    if _BASIC.issuperset(text):
+        count = len(text)
+        return SegmentCount("GSM-7", 1 if count <= _GSM_SINGLE else -(-count // _GSM_PART), count, ())
     if _GSM.issuperset(text):
         septets = [2 if char in _EXTENSION else 1 for char in text]
         return SegmentCount("GSM-7", _pack(septets, _GSM_SINGLE, _GSM_PART), sum(septets), ())

@@ -243,7 +243,8 @@ class _Hands:
             with self._changed:
                 self._waiting -= 1
                 self._handed += 1
-                self._changed.notify_all()
+                if self._is_nearly_free():
+                    self._changed.notify_all()
 
     def _send(self, text: ReadyText) -> SendOutcome:
         try:
