@@ -77,6 +77,7 @@ def test_every_table_with_something_encrypted_is_known() -> None:
 
     assert names == {
         "answers.value",
+        "campaigns.definition",
         "chosen_meetings.label",
         "inbound_messages.answer",
         "inbound_messages.body",
