@@ -27,7 +27,7 @@ imports:
 pytest:
 	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
-# Whole processes that are killed and brought back, several minutes of it; not part of `make test`.
+# Whole processes that are killed and brought back, and the line on SQLite; not part of `make test`.
 slow: $(VENV)/.ready-dev
 	$(BIN)/pytest -n 2 -m slow $(PYTEST_ARGS)
 
