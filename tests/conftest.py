@@ -51,7 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`make test` tries the whole line on PostgreSQL, `make slow` on SQLite too: it takes long."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if "tests/acceptance" in item.nodeid and parameters.get("database_url") == "sqlite":
+        is_long = item.nodeid.startswith(("tests/acceptance/", "tests/integration/test_look_up.py"))
+        if is_long and parameters.get("database_url") == "sqlite":
             item.add_marker(pytest.mark.slow)
 
 
