@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from service.domain.release import Cancel, Expire, Hold, Release, Verdict, decid
 from service.domain.segments import count_segments
 from service.gateways.sms.protocol import OutgoingSms
 from service.store.bulk import ForMany
+from service.store.clock import elapsed_seconds
 from service.store.conversations import Conversation
 from service.store.database import DATABASE_AWAY, real_now
 from service.store.inbound import TaskKind, add_task
@@ -37,16 +37,11 @@ SENDING_LEASE = timedelta(seconds=90)
 """Longer than the longest HTTP call with its time-outs; past it the text's fate is unknown."""
 
 
-def elapsed_clock() -> float:
-    """Seconds that go on while the process or the machine sleeps, where the system can tell."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
 @dataclass(frozen=True, slots=True)
 class ReadyText:
     """A text committed as `sending`: only the HTTP call is missing.
 
-    `released_at` is by `elapsed_clock`, in seconds, when the locks under which consent was read were taken;
+    `released_at` is by `elapsed_seconds`, in seconds, when the locks under which consent was read were taken;
     `start_after` how many seconds later the sender has time for it.
     """
 
@@ -60,12 +55,12 @@ class ReadyText:
     @property
     def wait_seconds(self) -> float:
         """How long the sender still has no time for it."""
-        return self.released_at + self.start_after - elapsed_clock()
+        return self.released_at + self.start_after - elapsed_seconds()
 
     @property
     def is_stale(self) -> bool:
         """Whether so much time went by since consent was read that it must be read again."""
-        return elapsed_clock() - self.released_at > CONSENT_HOLDS_FOR.total_seconds()
+        return elapsed_seconds() - self.released_at > CONSENT_HOLDS_FOR.total_seconds()
 
 
 @dataclass(slots=True)
@@ -123,10 +118,10 @@ def release_claimed(context: Context, claim_token: str, ids: Sequence[int], now:
 
 
 def _release(context: Context, claim_token: str, ids: Sequence[int], now: datetime) -> Released:
-    released, told_at = Released(), elapsed_clock()
+    released, told_at = Released(), elapsed_seconds()
     with context.database.begin() as session:
         people, messages = _lock(session, claim_token, ids)
-        released_at = elapsed_clock()
+        released_at = elapsed_seconds()
         if released_at - told_at > CONSENT_HOLDS_FOR.total_seconds():
             # Others held the locks, or the machine slept: what was told to be now is so no longer.
             now += timedelta(seconds=released_at - told_at)
@@ -270,7 +265,7 @@ def _let_go(
     if not going:
         return []
     real = real_now(session)
-    since_locked = elapsed_clock() - released_at
+    since_locked = elapsed_seconds() - released_at
     rate = context.settings.segments_per_second
     starts = [real] * len(going)
     if rate is not None:
