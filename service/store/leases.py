@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import TextClause, or_, select, text, update
+from sqlalchemy import Select, TextClause, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from service.store.bulk import is_one_of
 from service.store.database import real_now
-from service.store.messages import Message
+from service.store.messages import Attempt, Message
 
 UNKNOWN = text("messages.state = 'unknown'")
 SILENT = text("messages.state IN ('accepted', 'sent') AND messages.final_at IS NULL")
 """Written out as the partial indexes have it, so that they serve prepared statements, too."""
+
+
+def last_tries(message_ids: Sequence[int]) -> Select[int]:
+    """Ids of the newest try of each of these texts."""
+    tries = select(func.max(Attempt.id)).where(Attempt.message_id.in_(message_ids))
+    return tries.group_by(Attempt.message_id)
+
+
+def end_lease(session: Session, message_id: int, **changes: Any) -> None:
+    """Let a text go again, which its caller holds locked, with these further columns changed."""
+    session.execute(
+        update(Message)
+        .where(Message.id == message_id)
+        .values(claim_token=None, lease_until=None, **changes)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def lease_texts(

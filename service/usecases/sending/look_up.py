@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState, find_receipt_state
@@ -36,7 +36,7 @@ from service.domain.phone import PhoneNumber, find_e164
 from service.gateways.sms.protocol import LookupFailedError, ProviderRecords, ProviderText
 from service.store.inbound import TaskKind, add_task
 from service.store.keyring import DecryptionError
-from service.store.leases import UNKNOWN, lease_texts
+from service.store.leases import UNKNOWN, end_lease, last_tries, lease_texts
 from service.store.messages import Attempt, Message
 from service.usecases.context import Context, new_reference
 from service.usecases.sending.receipts import Receipt, apply_news, lock_message
@@ -116,11 +116,10 @@ def _take(context: Context, now: datetime) -> list[_Leased]:
     token = new_reference()
     with context.database.begin() as session:
         ids = lease_texts(session, UNKNOWN, now, token, BATCH, LEASE)
-        last = select(func.max(Attempt.id)).where(Attempt.message_id.in_(ids)).group_by(Attempt.message_id)
         rows = session.execute(
             select(Message.id, Message.participant_id, Attempt.id.label("attempt_id"))
             .join(Attempt, Attempt.message_id == Message.id)
-            .where(Attempt.id.in_(last))
+            .where(Attempt.id.in_(last_tries(ids)))
             .order_by(Message.due_at)
         )
         return [
@@ -285,12 +284,7 @@ def _look_again_or_give_up(case: _Case) -> None:
 
 
 def _look_again(case: _Case, at: datetime) -> None:
-    case.session.execute(
-        update(Message)
-        .where(Message.id == case.message.id)
-        .values(due_at=at, claim_token=None, lease_until=None)
-        .execution_options(synchronize_session=False)
-    )
+    end_lease(case.session, case.message.id, due_at=at)
 
 
 def _hand_over(case: _Case, after: MessageState, kind: TaskKind, reason: str) -> None:

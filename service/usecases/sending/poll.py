@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.delivery import MessageState, find_receipt_state
@@ -15,7 +15,7 @@ from service.domain.look_ups import ASK_AFTER, next_asking_at
 from service.gateways.sms.protocol import LookupFailedError, ProviderRecords, ProviderText
 from service.store.inbound import TaskKind, add_task
 from service.store.keyring import DecryptionError
-from service.store.leases import SILENT, lease_texts
+from service.store.leases import SILENT, end_lease, last_tries, lease_texts
 from service.store.messages import Attempt, Message
 from service.usecases.context import Context, new_reference
 from service.usecases.sending.receipts import Receipt, apply_news, lock_message
@@ -93,13 +93,14 @@ def _take(context: Context, now: datetime) -> list[_Leased]:
     token = new_reference()
     with context.database.begin() as session:
         ids = lease_texts(session, SILENT, now - ASK_AFTER, token, BATCH, LEASE)
-        last = select(func.max(Attempt.id)).where(Attempt.message_id.in_(ids)).group_by(Attempt.message_id)
         columns = (
             *(Message.id, Message.participant_id, Message.accepted_at, Message.due_at),
             *(Attempt.id.label("attempt_id"), Attempt.provider_message_id),
         )
         rows = session.execute(
-            select(*columns).join(Attempt, Attempt.message_id == Message.id).where(Attempt.id.in_(last))
+            select(*columns)
+            .join(Attempt, Attempt.message_id == Message.id)
+            .where(Attempt.id.in_(last_tries(ids)))
         )
         return [
             _Leased(
@@ -177,23 +178,13 @@ def _apply(
 
 def _ask_again(session: Session, message: Message, at: datetime) -> None:
     """Ask at this time: a text is looked at when it has been due for twelve hours."""
-    session.execute(
-        update(Message)
-        .where(Message.id == message.id)
-        .values(due_at=at - ASK_AFTER, claim_token=None, lease_until=None)
-        .execution_options(synchronize_session=False)
-    )
+    end_lease(session, message.id, due_at=at - ASK_AFTER)
 
 
 def _leave(session: Session, message: Message, now: datetime) -> None:
     """Expect no more news. That it was sent is a fine last word; that it never left is one for staff."""
     reason = _NO_LAST_WORD if message.state is MessageState.SENT else _NEVER_LEFT
-    session.execute(
-        update(Message)
-        .where(Message.id == message.id)
-        .values(final_at=now, reason=reason, claim_token=None, lease_until=None)
-        .execution_options(synchronize_session=False)
-    )
+    end_lease(session, message.id, final_at=now, reason=reason)
     record_steps(session, [Step(message.id, message.state, message.state, reason)], now)
     if message.state is MessageState.ACCEPTED:
         add_task(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from service.domain.delivery import MessageState
 from service.store.inbound import TaskKind, add_task
+from service.store.leases import end_lease
 from service.store.messages import Message
 from service.store.participants import Participant
 from service.usecases.context import Context
@@ -38,12 +39,7 @@ def set_aside(
         if row.state is MessageState.UNKNOWN:
             take_step(session, Step(message_id, row.state, MessageState.UNRESOLVED, _UNREADABLE), now)
         elif row.state in _ON_RECORD:
-            session.execute(
-                update(Message)
-                .where(Message.id == message_id)
-                .values(final_at=now, reason=_UNREADABLE, claim_token=None, lease_until=None)
-                .execution_options(synchronize_session=False)
-            )
+            end_lease(session, message_id, final_at=now, reason=_UNREADABLE)
             record_steps(session, [Step(message_id, row.state, row.state, _UNREADABLE)], now)
         else:
             return False
