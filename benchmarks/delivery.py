@@ -27,7 +27,7 @@ from service.config import Settings
 from service.domain.delivery import MessageState
 from service.domain.phone import PhoneNumber
 from service.gateways.sms.protocol import Accepted, OutgoingSms
-from service.scheduler import Worker
+from service.scheduler import Worker, settle_memory
 from service.store.messages import Message
 from service.store.schema import upgrade
 from service.usecases.context import Context
@@ -149,6 +149,7 @@ def deliver_in(pipe: Connection, settings: Settings) -> None:
     runtime = build_runtime(settings)
     with runtime.database.read() as session:
         session.execute(sa.text("SELECT 1"))
+    settle_memory()
     pipe.send("ready")
     pipe.recv()
     counts = deliver_due(runtime.context, runtime.transport, lambda: NOW)
@@ -178,6 +179,7 @@ def deliver_with(workers: int, settings: Settings, texts: int) -> float:
 def work_in(pipe: Connection, settings: Settings) -> None:
     """A whole worker process, ticking, until told to stop."""
     worker = Worker(build_runtime(settings))
+    settle_memory()
     worker.start()
     pipe.send("ready")
     pipe.recv()
@@ -223,6 +225,7 @@ def compare_with_bare_loop(texts: int, rounds: int) -> float:
         add_people(context, texts * rounds)
         runtime = build_runtime(settings)
         body = context.catalog.get(TEXT, "en").body
+        settle_memory()
         for number in range(rounds):
             add_texts(context, number, number * texts, texts, NOW)
             bare.append(bare_loop(settings, body, texts))
@@ -280,6 +283,7 @@ def show_sqlite(texts: int) -> None:
         add_people(runtime.context, texts)
         add_texts(runtime.context, 0, 0, texts, NOW)
         body = runtime.context.catalog.get(TEXT, "en").body
+        settle_memory()
         bare, ours = bare_loop(settings, body, texts), deliver(runtime, texts)
         runtime.close()
     print(f"SQLite: bare loop {bare:,.0f}/s, delivery {ours:,.0f}/s: {ours / bare:.2f}", flush=True)

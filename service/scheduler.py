@@ -6,6 +6,7 @@ because the database is away: ticks fail, one line says so, and the next ones tr
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import threading
@@ -153,6 +154,7 @@ class Worker:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _finish)
+        settle_memory()
         self.start()
         finished.wait()
         return self.stop()
@@ -230,6 +232,12 @@ class Worker:
             self._runtime.clock,
             is_stopping=self._stopping.is_set,
         )
+
+
+def settle_memory() -> None:
+    """Spare the garbage collector what stays for the process's whole life (a tenth of the cost of a text)."""
+    gc.collect()
+    gc.freeze()
 
 
 class FaultLog:

@@ -20,6 +20,8 @@ from secrets import token_hex
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
+_ROOM = 2 * 1024**3
+
 
 class NoPostgresError(Exception):
     """No PostgreSQL server could be had; the message says what was tried."""
@@ -122,7 +124,7 @@ def _find_binaries() -> Path | None:
 def _started(
     binaries: Path, *, is_durable: bool = False, host: str = "127.0.0.1", network: str | None = None
 ) -> Iterator[OwnServer]:
-    folder = Path(tempfile.mkdtemp(prefix="aftercare-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="aftercare-pg-", dir=None if is_durable else fast_folder()))
     user = _unprivileged_user()
     if user:
         shutil.chown(folder, user)
@@ -164,6 +166,16 @@ def _started(
         with contextlib.suppress(subprocess.CalledProcessError):  # a test may have left it down
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def fast_folder() -> str | None:
+    """Where databases that nobody keeps lie: in memory if there is room, else where temporary files do.
+
+    Making a database is files being copied: twenty times as fast there.
+    """
+    memory = Path("/dev/shm")
+    has_room = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
+    return str(memory) if has_room else None
 
 
 def _unprivileged_user() -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -88,5 +88,18 @@ class Catalog:
 
 
 def load_catalog(root: Path) -> Catalog:
-    """Load and check a messages folder, as `Catalog.load` does. Raises CatalogError."""
+    """Load and check a messages folder, as `Catalog.load` does. Raises CatalogError.
+
+    The catalog of a folder whose files are unchanged since this process read them is given again.
+    """
+    return _load_as_it_stands(root, _fingerprint(root))
+
+
+def _fingerprint(root: Path) -> tuple[tuple[str, int, int], ...]:
+    files = ((path, path.stat()) for path in sorted(root.rglob("*")))
+    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in files)
+
+
+@lru_cache(maxsize=2)
+def _load_as_it_stands(root: Path, _files: tuple[tuple[str, int, int], ...]) -> Catalog:
     return Catalog.load(root)

@@ -54,3 +54,20 @@ def batch_size(threads: int, rate: float | None, handed_per_second: float, most:
     if rate is not None:
         size = min(size, int(rate * BOOKED_AHEAD.total_seconds()) + 1)
     return max(1, min(size, most))
+
+
+_FEWEST_THREADS = 2
+_BUSY, _IDLE = 0.9, 0.7
+
+
+def sending_threads(threads: int, busy: float, most: int) -> int:
+    """How many threads should hand texts over from now on.
+
+    `busy` is the share of a processor that this process used lately. One interpreter computes in one thread
+    at a time: when it has no time left, more threads only wait for each other (two were measured to hand over
+    a third more than 16 to a provider that answers at once). When it has, the provider is what takes long,
+    and more of its answers can be awaited side by side.
+    """
+    if busy > _BUSY:
+        return max(_FEWEST_THREADS, threads - max(1, threads // 4))
+    return min(2 * threads, most) if busy < _IDLE else threads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -64,7 +65,7 @@ def test_a_stop_holds_in_every_mode_and_is_confirmed_once(
     assert status(line) is ParticipantStatus.OPTED_OUT
     assert line.text(body, **fields) == [], "confirmed once, then silence"
     sent = len(line.standin.accepted)
-    line.pass_time(line.clock.at.replace(day=line.clock.at.day + 3))
+    line.pass_time(line.clock.at + timedelta(days=3), timedelta(hours=1))
     assert len(line.standin.accepted) == sent, "nothing is sent afterwards"
 
 

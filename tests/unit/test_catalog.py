@@ -335,12 +335,12 @@ LONG = "a" * 161
     ("name", "old", "new", "expected"),
     [
         # YAML
-        (TIPS, "topic: move", "topic: [move", "6: expected ',' or ']', but got ':'; expected YAML"),
+        (TIPS, "topic: move", "topic: [move", "6: did not find expected ',' or ']'; expected YAML"),
         (
             TIPS,
             "topic: move",
             "topic:\tmove\n\tx",
-            "5: found character '\\t' that cannot start any token; expected",
+            "6: found a tab character that violates indentation; expected YAML",
         ),
         (TIPS, "topic: move", "en: x", "11: the key en is there twice; expected once"),
         (TIPS, "topic: move", "topic: 2026-13-01", "5: month must be in 1..12; expected YAML"),

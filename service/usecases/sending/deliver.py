@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
-from service.domain.pacing import BOOKED_AHEAD, batch_size
+from service.domain.pacing import BOOKED_AHEAD, batch_size, sending_threads
 from service.gateways.sms.protocol import Accepted, SendOutcome, SmsTransport, Unknown
 from service.store.database import real_now
 from service.store.outbox import claim_texts
@@ -35,8 +35,10 @@ SENDER_THREADS = 16
 SIDE_BY_SIDE = 2
 MAX_BATCH = 250
 CLAIM_LEASE = timedelta(seconds=60)
-_GATHER_SECONDS = 0.02
-"""How long an answer waits for others to be recorded with it."""
+_GATHER_SECONDS = 0.05
+"""How long an answer waits for others to be recorded with it, while others are under way."""
+_WEIGH_EVERY = 0.1
+"""Seconds between two decisions on how many threads hand over."""
 
 
 @dataclass(slots=True)
@@ -172,10 +174,13 @@ class _Hands:
         self._counts = counts
         self._ready: SimpleQueue[ReadyText | None] = SimpleQueue()
         self._answers: SimpleQueue[tuple[ReadyText, SendOutcome | None] | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._threads: set[threading.Thread] = set()
+        self._wanted = SENDER_THREADS
+        self._weighed_at, self._weighed_cpu = time.monotonic(), time.process_time()
         self._recorder: threading.Thread | None = None
         self._changed = threading.Condition()
         self._waiting = 0
+        self._all_handed = threading.Event()
         self._unrecorded = 0
         self.goes_well = False
         """Whether the provider took everything that was recorded last."""
@@ -187,9 +192,12 @@ class _Hands:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for _thread in self._threads:
+        with self._changed:
+            self._wait_until(lambda: self._waiting == 0)
+            threads = list(self._threads)
+        for _thread in threads:
             self._ready.put(None)
-        for thread in self._threads:
+        for thread in threads:
             thread.join()
         if self._recorder is not None:
             self._answers.put(None)
@@ -210,7 +218,28 @@ class _Hands:
         recorded: it may change what the next ones may do.
         """
         with self._changed:
-            self._changed.wait_for(self._is_nearly_free)
+            self._weigh()
+            self._wait_until(self._is_nearly_free)
+
+    def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        while not self._changed.wait_for(is_so, _WEIGH_EVERY):
+            self._weigh()
+
+    def _weigh(self) -> None:
+        """Have as many threads as help: while the provider answers at once they only wait for each other."""
+        now, cpu = time.monotonic(), time.process_time()
+        if (seconds := now - self._weighed_at) < _WEIGH_EVERY:
+            return
+        busy = (cpu - self._weighed_cpu) / seconds
+        self._weighed_at, self._weighed_cpu = now, cpu
+        self._wanted = sending_threads(self._wanted, busy, SENDER_THREADS)
+        self._start_threads()
+
+    def _start_threads(self) -> None:
+        while len(self._threads) < min(self._wanted, self._waiting):
+            thread = threading.Thread(target=self._hand_over, daemon=True)
+            self._threads.add(thread)
+            thread.start()
 
     def _is_nearly_free(self) -> bool:
         if not self.goes_well:
@@ -224,13 +253,12 @@ class _Hands:
         with self._changed:
             self._waiting += len(texts)
             self._unrecorded += len(texts)
+            self._all_handed.clear()
             if self._recorder is None:
                 self._first_at = time.monotonic()
                 self._recorder = threading.Thread(target=self._record, daemon=True)
                 self._recorder.start()
-            while len(self._threads) < min(SENDER_THREADS, self._waiting):
-                self._threads.append(threading.Thread(target=self._hand_over, daemon=True))
-                self._threads[-1].start()
+            self._start_threads()
         for text in texts:
             self._ready.put(text)
 
@@ -243,8 +271,13 @@ class _Hands:
             with self._changed:
                 self._waiting -= 1
                 self._handed += 1
-                if self._is_nearly_free():
+                if self._waiting == 0:
+                    self._all_handed.set()
+                if self._waiting == 0 or self._is_nearly_free():
                     self._changed.notify_all()
+                if len(self._threads) > self._wanted:
+                    self._threads.discard(threading.current_thread())
+                    return
 
     def _send(self, text: ReadyText) -> SendOutcome:
         try:
@@ -257,7 +290,7 @@ class _Hands:
         is_open = True
         while is_open:
             batch = [self._answers.get()]
-            time.sleep(_GATHER_SECONDS)
+            self._all_handed.wait(_GATHER_SECONDS)
             while len(batch) < MAX_BATCH:
                 try:
                     batch.append(self._answers.get_nowait())

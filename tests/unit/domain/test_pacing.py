@@ -15,6 +15,7 @@ from service.domain.pacing import (
     backoff,
     batch_size,
     book_times,
+    sending_threads,
 )
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -54,6 +55,21 @@ def test_the_wait_after_too_many_requests_doubles_and_ends_at_thirty_seconds() -
     assert gaps[-1] == 30.0
     assert gaps == sorted(gaps)
     assert backoff(1, 1.0) == timedelta(milliseconds=110), "spread by up to a tenth"
+
+
+@pytest.mark.parametrize(
+    ("threads", "busy", "wanted", "reason"),
+    [
+        (16, 0.98, 12, "a busy interpreter gains nothing from more threads"),
+        (3, 0.98, 2, "one fewer at a time at the end"),
+        (2, 1.4, 2, "two stay, or one slow answer would hold up all"),
+        (5, 0.8, 5, "neither busy nor idle: as it is"),
+        (2, 0.3, 4, "the provider takes long: more answers are awaited side by side"),
+        (12, 0.0, 16, "never more than the most"),
+    ],
+)
+def test_threads_are_as_many_as_help(threads: int, busy: float, wanted: int, reason: str) -> None:
+    assert sending_threads(threads, busy, 16) == wanted, reason
 
 
 @pytest.mark.parametrize(
