@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint types imports pytest slow coverage faults lock clean
+.PHONY: demo test lint types imports pytest coverage faults lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/aftercare demo --port $(PORT)
@@ -26,10 +26,6 @@ imports:
 
 pytest:
 	$(BIN)/pytest -n auto $(PYTEST_ARGS)
-
-# Whole processes that are killed and brought back, and the line on SQLite; not part of `make test`.
-slow: $(VENV)/.ready-dev
-	$(BIN)/pytest -n 2 -m slow $(PYTEST_ARGS)
 
 # What `make test` runs, with coverage, which takes half as long again.
 coverage: $(VENV)/.ready-dev

@@ -46,16 +46,6 @@ KEYS = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` tries the whole line on PostgreSQL, `make slow` on SQLite too: it takes long."""
-    for item in items:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        is_long = item.nodeid.startswith(("tests/acceptance/", "tests/integration/test_look_up.py"))
-        if is_long and parameters.get("database_url") == "sqlite":
-            item.add_marker(pytest.mark.slow)
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it loudly when half of the promises were not checked."""
     reports = terminalreporter.getreports("skipped")

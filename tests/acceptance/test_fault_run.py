@@ -10,8 +10,6 @@ from tests.databases import NoPostgresError, open_own_postgres
 from tests.faults.judge import judge
 from tests.faults.run import FaultRun, Options
 
-pytestmark = pytest.mark.slow
-
 
 def test_whatever_is_done_to_it_no_text_is_sent_twice_or_lost_or_at_the_wrong_time(tmp_path: Path) -> None:
     options = Options(texts=240, seed=3, workers=2, calm_seconds=2.0, fault_seconds=14.0, is_hurried=True)

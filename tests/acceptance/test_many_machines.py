@@ -36,8 +36,6 @@ from tests.machines import SilentRelay, line_settings, wait_until, workers
 from tests.standin import TwilioStandin
 from tests.standin.faults import slow
 
-pytestmark = pytest.mark.slow
-
 S = MessageState
 IMPORTED = "+12025550148,Ana Example,America/New_York,en,,2026-11-10,written,2026-11-20T15:00,intake desk,"
 NEVER = 3600.0

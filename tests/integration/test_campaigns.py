@@ -19,7 +19,7 @@ from service.store.participants import Participant
 from service.usecases.campaigns.preview_campaign import preview_campaign
 from service.usecases.campaigns.save_campaign import SaveOutcome
 from service.usecases.campaigns.switch_campaign import pause_campaign, resume_campaign
-from service.usecases.context import Context
+from service.usecases.context import Context, new_reference
 from service.usecases.sending.candidates import list_candidates
 from service.usecases.sending.due_people import claim_people
 from service.usecases.sending.edits import apply_campaign
@@ -187,7 +187,7 @@ def test_planning_finishes_an_edit_that_nobody_applied(plans: Plans) -> None:
     plans.plan(TUESDAY + 8 * HOUR)
     with plans.context.database.begin() as session:
         row = session.scalars(select(StoredCampaign)).one()
-        row.version, row.revision = 2, "another"
+        row.version, row.revision = 2, new_reference()
         row.definition = {**row.definition, "at": "2026-11-24T15:00"}
 
     plans.plan(TUESDAY + 9 * HOUR)
@@ -204,7 +204,7 @@ def test_planning_takes_back_stale_texts_of_whom_it_plans(plans: Plans) -> None:
     plans.save(NOTE)
     plans.plan(TUESDAY + 8 * HOUR)
     with plans.context.database.begin() as session:
-        session.execute(update(StoredCampaign).values(version=2, applied_version=2, revision="another"))
+        session.execute(update(StoredCampaign).values(version=2, applied_version=2, revision=new_reference()))
         session.execute(update(Participant).values(next_plan_at=plans.clock()))
 
     plans.plan()
