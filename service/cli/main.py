@@ -5,11 +5,14 @@ from __future__ import annotations
 import click
 
 from service.cli.campaigns import campaigns
+from service.cli.check import check
+from service.cli.coverage import coverage
 from service.cli.keys import keys
 from service.cli.meetings import meetings
 from service.cli.messages import messages, why
 from service.cli.output import OneLineGroup
 from service.cli.people import participants
+from service.cli.preview import preview
 from service.cli.run import register_run_commands
 from service.cli.service_commands import live, tasks
 from service.cli.staff import staff
@@ -22,4 +25,6 @@ def main() -> None:
 
 for _command in (campaigns, keys, live, meetings, messages, participants, staff, tasks, why):
     main.add_command(_command)
+for _command in (check, coverage, preview):
+    messages.add_command(_command)
 register_run_commands(main)

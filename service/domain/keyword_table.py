@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.domain.time_of_day import TimeOfDay
 from service.domain.wordings import WordingError, Wordings, normalize
 
 _SECTIONS = frozenset(
@@ -14,6 +15,7 @@ _SECTIONS = frozenset(
         "languages",
         "pause_numbers",
         "pause_units",
+        "times",
         "pause_fillers",
         "courtesy",
         "clause_breaks",
@@ -42,6 +44,10 @@ class Keyword(StrEnum):
     RESUME = "resume"
     LANG = "lang"
     WRONG = "wrong"
+    MORE = "more"
+    LESS = "less"
+    TIME = "time"
+    KEEP = "keep"
 
 
 class KeywordTableError(ValueError):
@@ -57,6 +63,7 @@ class KeywordTable:
     pause_numbers: Mapping[str, int]
     pause_units: Mapping[str, int]
     pause_fillers: frozenset[str]
+    times: Mapping[str, str]
     courtesy: frozenset[str]
     clause_breaks: frozenset[str]
     reactions: frozenset[str]
@@ -84,6 +91,7 @@ def parse_keyword_table(data: Mapping[str, object]) -> KeywordTable:
         pause_numbers=_read_numbers(data, "pause_numbers"),
         pause_units=_read_numbers(data, "pause_units"),
         pause_fillers=frozenset(_read_words(data["pause_fillers"], "pause_fillers")),
+        times=_read_times(data),
         courtesy=frozenset(_read_words(data["courtesy"], "courtesy")),
         clause_breaks=frozenset(_read_words(data["clause_breaks"], "clause_breaks")),
         reactions=frozenset(_read_words(data["reactions"], "reactions")),
@@ -118,6 +126,19 @@ def _read_languages(data: Mapping[str, object]) -> dict[str, str]:
         for word in _read_words(words, f"languages.{language}"):
             if found.setdefault(word, language) != language:
                 raise KeywordTableError(f"languages.{language}: {word!r} already means {found[word]}")
+    return found
+
+
+def _read_times(data: Mapping[str, object]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, words in _read_map(data, "times").items():
+        if name not in set(TimeOfDay):
+            raise KeywordTableError(f"times.{name}: expected one of {', '.join(TimeOfDay)}")
+        for word in _read_words(words, f"times.{name}"):
+            if found.setdefault(word, name) != name:
+                raise KeywordTableError(f"times.{name}: {word!r} already means {found[word]}")
+    if missing := sorted(set(TimeOfDay) - set(found.values())):
+        raise KeywordTableError(f"times: no words for {', '.join(missing)}")
     return found
 
 

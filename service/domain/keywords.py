@@ -33,7 +33,8 @@ class TextReading:
 
     `keyword`: the one keyword that is the whole message; `is_exact` is true exactly then (courtesy around
     a stop word, "stop please", is nothing else said). `argument`: of JOIN the code with hyphens
-    ("first-year"), of PAUSE the days ("3"), of LANG the language ("es"; also for the word ESPANOL alone).
+    ("first-year"), of PAUSE the days ("3"), of TIME the part of the day, of LANG the language ("es"; also
+    for the word ESPANOL alone).
     `is_stop` and `is_wrong_number` are true for keywords and for free wordings. `is_provider_word`: the
     provider itself answers this message where it handles opt-outs.
     """
@@ -83,6 +84,8 @@ def _find_argument(keyword: Keyword | None, rest: str, table: KeywordTable) -> s
         return table.languages.get(rest, rest if rest in table.languages.values() else None)
     if keyword is Keyword.PAUSE:
         return _find_days([word for word in words if word not in table.pause_fillers], table)
+    if keyword is Keyword.TIME:
+        return table.times.get(rest)
     return None
 
 

@@ -2,7 +2,8 @@
 
 Day 0 is the anchor date (discharge, or the day somebody confirmed). Weekly steps fall on weekdays inside a
 range of days and take turns through their texts by week (day // 7), so a text is only repeated when all
-others had their turn.
+others had their turn. Rows are stretches of days with a rhythm of their own; which row holds is partly the
+person's choice.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from datetime import date, timedelta
 from service.domain.program_data import program_from_data, program_hash, program_to_data
 from service.domain.program_steps import (
     MAX_DAYS,
+    NUDGE_SUFFIX,
+    STANDARD_CADENCE,
+    Cadence,
+    CadenceRow,
     LatePolicy,
+    OnlyIf,
     Program,
     ProgramError,
     Step,
@@ -23,7 +29,12 @@ from service.domain.program_steps import (
 )
 
 __all__ = [
+    "NUDGE_SUFFIX",
+    "STANDARD_CADENCE",
+    "Cadence",
+    "CadenceRow",
     "LatePolicy",
+    "OnlyIf",
     "Program",
     "ProgramError",
     "Step",
@@ -39,16 +50,32 @@ __all__ = [
 ]
 
 
-def steps_on(program: Program, anchor_on: date, on: date) -> tuple[StepDue, ...]:
-    """The steps of a program that fall on the local date `on`, in the order of the file."""
-    return program.get_calendar(anchor_on.weekday()).due.get((on - anchor_on).days, ())
+def steps_on(
+    program: Program, anchor_on: date, on: date, cadence: Cadence = STANDARD_CADENCE
+) -> tuple[StepDue, ...]:
+    """The steps of a program that fall on the local date `on` for a person, in the order of the file."""
+    day = (on - anchor_on).days
+    due = program.get_calendar(anchor_on.weekday()).due.get(day, ())
+    if not due or not program.rows:
+        return due
+    row = program.find_row(day, on, cadence)
+    return tuple(
+        step
+        for step in due
+        if cadence.permits(step.only) and (not step.rows or (row is not None and row.id in step.rows))
+    )
 
 
-def next_day_with_steps(program: Program, anchor_on: date, after: date) -> date | None:
-    """The first local date after `after` on which a step falls; None when the program is over."""
+def next_day_with_steps(
+    program: Program, anchor_on: date, after: date, cadence: Cadence = STANDARD_CADENCE
+) -> date | None:
+    """The first local date after `after` on which a step falls for a person; None when there is no more."""
     days = program.get_calendar(anchor_on.weekday()).days
-    position = bisect_left(days, (after - anchor_on).days + 1)
-    return anchor_on + timedelta(days=days[position]) if position < len(days) else None
+    for position in range(bisect_left(days, (after - anchor_on).days + 1), len(days)):
+        on = anchor_on + timedelta(days=days[position])
+        if steps_on(program, anchor_on, on, cadence):
+            return on
+    return None
 
 
 def former_days(program: Program, older: Iterable[Program]) -> dict[str, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, Integer, SmallInteger, String, select, text
@@ -63,3 +64,13 @@ def find_open_conversation(session: Session, participant_id: int) -> Conversatio
         Conversation.participant_id == participant_id, Conversation.closed_at.is_(None)
     )
     return session.scalars(query).first()
+
+
+def list_answers_since(session: Session, participant_id: int, since: datetime) -> Sequence[Answer]:
+    """A person's answers after `since` (aware UTC), oldest first."""
+    query = (
+        select(Answer)
+        .where(Answer.participant_id == participant_id, Answer.answered_at > since)
+        .order_by(Answer.id)
+    )
+    return session.scalars(query).all()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from service.domain.keywords import Keyword
-from service.usecases.inbound import consent_words, settings_words
+from service.usecases.inbound import consent_words, rhythm_words, settings_words
 from service.usecases.inbound.check_in_answers import answer_open_question
 from service.usecases.inbound.found_late import find_outdated
 from service.usecases.inbound.free_text import queue_for_staff
@@ -27,6 +27,10 @@ _HANDLERS: dict[Keyword, Handler] = {
     Keyword.PAUSE: settings_words.pause,
     Keyword.RESUME: settings_words.resume,
     Keyword.LANG: settings_words.set_language,
+    Keyword.MORE: rhythm_words.more,
+    Keyword.LESS: rhythm_words.less,
+    Keyword.TIME: rhythm_words.choose_time,
+    Keyword.KEEP: rhythm_words.keep,
 }
 
 _BEFORE_QUESTIONS = frozenset({Keyword.HELP, Keyword.INFO, Keyword.START})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime, format_time
@@ -12,14 +12,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.check_ins import CheckIn
+from service.domain.delivery import ON_ITS_WAY
 from service.domain.kinds import ANSWER_KINDS, MessageKind
 from service.domain.meeting_words import fold_to_gsm, name_and_place
 from service.domain.meetings import day_word, next_occurrence
 from service.domain.phone import PhoneNumber, find_e164
-from service.domain.program import Program
+from service.domain.program import NUDGE_SUFFIX, Program
 from service.domain.segments import count_segments
 from service.domain.template import TemplateError, render
 from service.store.campaigns import CampaignStatus, StoredCampaign, read_campaign
+from service.store.conversations import Answer, Conversation
 from service.store.meetings import ChosenMeeting, Meeting
 from service.store.messages import Message
 from service.store.participants import Participant, list_open_enrollments
@@ -228,6 +230,35 @@ def _meeting_text(
     return text_id, fields
 
 
+def _nudge_fields(
+    session: Session,
+    message: Message,
+    _person: Participant,
+    _programs: dict[str, Program],
+    _now: datetime,
+) -> Details:
+    """A nudge follows a question that went out the day before and has no answer, not even a partial one."""
+    source, owner, on, step_id = message.dedupe_key.split(":")
+    day_before = (date.fromisoformat(on) - timedelta(days=1)).isoformat()
+    asked = f"{source}:{owner}:{day_before}:{step_id.removesuffix(NUDGE_SUFFIX)}"
+    question = session.execute(
+        select(Message.id, Message.state).where(Message.dedupe_key == asked, Message.state.in_(ON_ITS_WAY))
+    ).first()
+    if question is None:
+        return RenderFault("nothing_asked", is_final=True)
+    answered = (
+        select(Answer.id)
+        .join(Conversation, Conversation.id == Answer.conversation_id)
+        .where(Conversation.message_id == question.id)
+    )
+    finished = select(Conversation.id).where(
+        Conversation.message_id == question.id, Conversation.close_reason == "finished"
+    )
+    if session.execute(answered.limit(1)).first() or session.execute(finished.limit(1)).first():
+        return RenderFault("answered", is_final=True)
+    return message.text_id, {}
+
+
 def _locale(person: Participant) -> str:
     return "es_US" if person.language == "es" else "en_US"
 
@@ -237,4 +268,5 @@ _BUILDERS: dict[
 ] = {
     MessageKind.ADMIN: _admin_fields,
     MessageKind.MEETING_REMINDER: _meeting_fields,
+    MessageKind.NUDGE: _nudge_fields,
 }

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.campaign import CampaignKind
 from service.domain.delivery import ON_ITS_WAY
-from service.domain.program import Program, former_days, program_from_data
+from service.domain.program import Cadence, Program, former_days, program_from_data
 from service.store.bulk import is_one_of
 from service.store.campaigns import CampaignStatus, StoredCampaign, read_campaign
 from service.store.keyring import Keyring
@@ -17,6 +17,7 @@ from service.store.meetings import ChosenMeeting, Meeting
 from service.store.messages import Message
 from service.store.participants import Enrollment, EnrollmentStatus, ParticipantTag
 from service.store.service_state import ProgramVersion, list_programs
+from service.usecases.context import Context
 from service.usecases.people.tags import hashed_word
 from service.usecases.sending.candidates import (
     DueCampaign,
@@ -27,7 +28,7 @@ from service.usecases.sending.candidates import (
 )
 
 
-def load_sources(session: Session, keyring: Keyring) -> Sources:
+def load_sources(session: Session, context: Context) -> Sources:
     """Programs and campaigns as they stand now. The statements after a lock see what was saved before it."""
     programs = list_programs(session)
     standing = session.execute(select(StoredCampaign.id, StoredCampaign.version, StoredCampaign.status)).all()
@@ -40,8 +41,8 @@ def load_sources(session: Session, keyring: Keyring) -> Sources:
         rows = session.scalars(
             select(StoredCampaign).where(StoredCampaign.id.in_(running)).order_by(StoredCampaign.id)
         )
-        campaigns = [as_due_campaign(row, keyring) for row in rows]
-    return Sources(programs, campaigns, versions, _former_days(session, programs))
+        campaigns = [as_due_campaign(row, context.keyring) for row in rows]
+    return Sources(programs, context.catalog.bank, campaigns, versions, _former_days(session, programs))
 
 
 def as_due_campaign(row: StoredCampaign, keyring: Keyring) -> DueCampaign:
@@ -80,6 +81,10 @@ def _load_programs(session: Session, people: dict[int, DuePerson]) -> None:
             Enrollment.anchor_on,
             Enrollment.started_on,
             Enrollment.started_at,
+            Enrollment.cadence_shift,
+            Enrollment.stepped_up_on,
+            Enrollment.stepped_up_until,
+            Enrollment.kept_on,
         )
         .where(
             is_one_of(session, Enrollment.participant_id, people),
@@ -88,8 +93,9 @@ def _load_programs(session: Session, people: dict[int, DuePerson]) -> None:
         .order_by(Enrollment.id)
     )
     for row in enrollments:
+        cadence = Cadence(row.cadence_shift, row.stepped_up_on, row.stepped_up_until, row.kept_on is not None)
         people[row.participant_id].programs.append(
-            DueProgram(row.id, row.program_id, row.anchor_on, row.started_on, row.started_at)
+            DueProgram(row.id, row.program_id, row.anchor_on, row.started_on, row.started_at, cadence)
         )
 
 
