@@ -91,7 +91,7 @@ class Catalog:
         for entry in self.entries.values():
             if entry.is_unprompted and entry.topic and entry.phase:
                 texts[entry.kind].append(BankText(entry.id, entry.topic, frozenset(entry.phase)))
-        return {kind: tuple(found) for kind, found in texts.items()}
+        return Bank({kind: tuple(found) for kind, found in texts.items()})
 
     @cached_property
     def _texts(self) -> Mapping[str, Mapping[str, Text]]:

@@ -15,6 +15,7 @@ from service.cli.people import participants
 from service.cli.preview import preview
 from service.cli.run import register_run_commands
 from service.cli.service_commands import live, tasks
+from service.cli.simulate import simulate
 from service.cli.staff import staff
 
 
@@ -23,7 +24,7 @@ def main() -> None:
     """A text line that stays with people through the first year after opioid treatment."""
 
 
-for _command in (campaigns, keys, live, meetings, messages, participants, staff, tasks, why):
+for _command in (campaigns, keys, live, meetings, messages, participants, simulate, staff, tasks, why):
     main.add_command(_command)
 for _command in (check, coverage, preview):
     messages.add_command(_command)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, time, timedelta
 from enum import StrEnum
 from functools import cached_property
 
@@ -75,6 +75,10 @@ class Cadence:
         return bool(
             self.stepped_up_on and self.stepped_up_until and self.stepped_up_on <= on < self.stepped_up_until
         )
+
+    def is_settled(self, on: date) -> bool:
+        """Whether no step-up says what the local date `on` says, nor a nudge on it, nor any day after."""
+        return self.stepped_up_until is None or on > self.stepped_up_until
 
     def permits(self, only: OnlyIf | None) -> bool:
         """Whether what is said only to those who go on, or only to those who do not, is for this person."""
@@ -205,11 +209,40 @@ class Program:
             return None
         if cadence.is_stepped_up(on):
             return mine[0]
-        return mine[max(0, min(base + cadence.shift, len(mine) - 1))]
+        return mine[_clamp(base + cadence.shift, mine)]
+
+    def find_shift(self, day: int, cadence: Cadence, by: int) -> int | None:
+        """The shift that brings somebody `by` rows from where they are on a day; None where no row is left.
+
+        Counted from the row that holds, not from what was asked before: who said LESS twice where there was
+        one row to go is one MORE away from it on any later day. Before the first row it counts as begun.
+        """
+        mine = [row for row in self.rows if cadence.permits(row.only)]
+        base = next((n for n, row in enumerate(mine) if day <= row.last_day), None)
+        if base is None:
+            return None
+        where = _clamp(base + cadence.shift, mine)
+        wanted = _clamp(where + by, mine)
+        return wanted - base if wanted != where else None
 
     def phase_of(self, day: int) -> str | None:
         """The part of the year in which a day lies, whatever rhythm somebody has then."""
         return next((row.phase for row in self.rows if row.first_day <= day <= row.last_day), None)
+
+    def says(self, step: StepDue, day: int, on: date, cadence: Cadence) -> bool:
+        """Whether a step that falls on a day, the local date `on`, is said to somebody.
+
+        A nudge is said if its question was: the row of the day before decides.
+        """
+        if not self.rows:
+            return True
+        if not cadence.permits(step.only):
+            return False
+        if not step.rows:
+            return True
+        ago = 0 if step.nudges is None else 1
+        row = self.find_row(day - ago, on - timedelta(days=ago), cadence)
+        return row is not None and row.id in step.rows
 
     def get_calendar(self, anchor_weekday: int) -> Calendar:
         """The calendar of everybody whose day 0 is on this weekday (Monday 0); built once."""
@@ -218,9 +251,34 @@ class Program:
             calendar = self._calendars[anchor_weekday] = _build_calendar(self, anchor_weekday)
         return calendar
 
+    def get_rhythm(self, anchor_on: date, cadence: Cadence) -> Calendar:
+        """What of it is said to people of this rhythm who are not stepped up; built once for all of them."""
+        key = anchor_on.weekday(), cadence.shift, cadence.is_kept
+        rhythm = self._rhythms.get(key)
+        if rhythm is None:
+            rhythm = self._rhythms[key] = _build_rhythm(self, anchor_on, cadence)
+        return rhythm
+
     @cached_property
     def _calendars(self) -> dict[int, Calendar]:
         return {}
+
+    @cached_property
+    def _rhythms(self) -> dict[tuple[int, int, bool], Calendar]:
+        return {}
+
+
+def _build_rhythm(program: Program, anchor_on: date, cadence: Cadence) -> Calendar:
+    whole = program.get_calendar(anchor_on.weekday())
+    if not program.rows:
+        return whole
+    standing = Cadence(cadence.shift, is_kept=cadence.is_kept)
+    said: dict[int, tuple[StepDue, ...]] = {}
+    for day, due in whole.due.items():
+        on = anchor_on + timedelta(days=day)
+        if mine := tuple(step for step in due if program.says(step, day, on, standing)):
+            said[day] = mine
+    return Calendar(tuple(said), said)
 
 
 def _build_calendar(program: Program, anchor_weekday: int) -> Calendar:
@@ -274,6 +332,10 @@ def _nudge_due(weekly: WeeklyStep, turn: int) -> StepDue:
         rows=weekly.rows,
         nudges=weekly.id,
     )
+
+
+def _clamp(number: int, rows: Sequence[CadenceRow]) -> int:
+    return max(0, min(number, len(rows) - 1))
 
 
 def _turn(ids: tuple[str, ...], number: int) -> str | None:

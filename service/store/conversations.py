@@ -34,7 +34,7 @@ class Conversation(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     participant_id: Mapped[int] = mapped_column(ForeignKey("participants.id"))
-    message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"), index=True)
     check_in_id: Mapped[str] = mapped_column(String(40))
     check_in_version: Mapped[int] = mapped_column(Integer)
     question_id: Mapped[str] = mapped_column(String(40))

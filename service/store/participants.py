@@ -94,8 +94,9 @@ class Enrollment(Base):
     """A participant in a program. Day 0 is `anchor_on`; nothing before `started_on` is ever planned.
 
     `cadence_shift` is how many rows of the program sparser (or denser, negative) they asked for; from
-    `stepped_up_on` to before `stepped_up_until` the densest row holds; `kept_on` is when they asked to go on
-    after the program's end. Dates are local.
+    `stepped_up_on` to before `stepped_up_until` the densest row holds; `less_at` is when they last asked for
+    less: answers before it step nothing up. `kept_on` is when they asked to go on after the program's end.
+    Dates are local.
     """
 
     __tablename__ = "enrollments"
@@ -122,6 +123,7 @@ class Enrollment(Base):
     cadence_shift: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     stepped_up_on: Mapped[date | None] = mapped_column(Date)
     stepped_up_until: Mapped[date | None] = mapped_column(Date)
+    less_at: Mapped[datetime | None] = mapped_column(UtcInstant)
     kept_on: Mapped[date | None] = mapped_column(Date)
     created_at: Mapped[datetime] = mapped_column(UtcInstant)
     ended_at: Mapped[datetime | None] = mapped_column(UtcInstant)

@@ -189,4 +189,5 @@ def test_only_what_the_older_version_never_reached_is_lost_to_the_past() -> None
     older, newer = steps_at(a=5, b=20, c=30), steps_at(a=3, b=8, c=30, d=2)
 
     assert [step.id for step in find_put_in_past(newer, older, 10)] == ["b", "d"]
+    assert [step.id for step in find_put_in_past(newer, older, 16)] == ["b"], "d is new, and long past"
     assert former_days(newer, [older]) == {"a": (5,), "b": (20,)}

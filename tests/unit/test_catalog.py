@@ -174,6 +174,9 @@ pause_numbers: {one: 1}
 pause_units: {days: 1}
 pause_fillers: [for]
 times: {morning: ["1"], midday: ["2"], evening: ["3"]}
+time_fillers: [the]
+keeps: {en: [continue]}
+politeness: [please]
 courtesy: [please]
 clause_breaks: [but]
 reactions: [liked]
@@ -537,7 +540,7 @@ LONG = "a" * 161
         (WORDS, "es: [alto]", "es: [2]", "2: keywords.stop.es: 2 is not text; put it in quotes"),
         (WORDS, "es: [alto]", "es: [help]", "6: keywords.help.en: 'help' already means something else"),
         (WORDS, "stop_exceptions: []\n", "", "1: keywords: unknown sections [], missing sections"),
-        (WORDS, "<me>", "<they>", "27: stop_wordings: "),
+        (WORDS, "<me>", "<they>", "30: stop_wordings: "),
         # style
         (STYLE, "because: it sells, ", "", "1: style, denied: because is missing; expected text"),
         (STYLE, "asking: {en: [try]", "asking: {en: [Try]", "5: style, asking: en has 'Try'; expected plain"),

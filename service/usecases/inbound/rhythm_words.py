@@ -1,4 +1,4 @@
-"""MORE, LESS, TIME and KEEP: what a person may change about how often and when they are texted."""
+"""MORE, LESS and TIME: what a person may change about how often and when they are texted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from service.domain.local_time import local_date
 from service.domain.program import Cadence, Program
 from service.domain.time_of_day import TimeOfDay
-from service.store.consent import ConsentChannel, ConsentKind
 from service.store.participants import (
     Enrollment,
     EnrollmentStatus,
@@ -19,84 +18,86 @@ from service.store.participants import (
 )
 from service.store.service_state import list_programs
 from service.usecases.inbound.reply import Incoming, Outcome, Reply
-from service.usecases.people.consent_changes import Evidence, plan_from, record_consent_event
-
-KEEP_FROM = 30
-"""How many days before a program's end KEEP is understood."""
+from service.usecases.sending.void import plan_again
 
 
 def less(incoming: Incoming) -> Outcome:
     """One row of the program sparser; safety texts go on. Asked for by who would else have said STOP (B1)."""
-    return _shift(incoming, "less", 1)
+    participant = active_participant(incoming)
+    if participant is None:
+        return Outcome("less", Reply(("reply/not-joined",)))
+    today = today_of(participant, incoming)
+    said_at = incoming.row.received_at
+    moved = []
+    for enrollment, program in list_running(incoming, participant):
+        enrollment.less_at = said_at
+        moved.append(_move_sparser(enrollment, program, today))
+    return _answer_shift(incoming, participant, "less", "reply/least", is_moved=any(moved))
 
 
 def more(incoming: Incoming) -> Outcome:
     """One row of the program denser."""
-    return _shift(incoming, "more", -1)
+    participant = active_participant(incoming)
+    if participant is None:
+        return Outcome("more", Reply(("reply/not-joined",)))
+    today = today_of(participant, incoming)
+    moved = [
+        _move_denser(enrollment, program, today)
+        for enrollment, program in list_running(incoming, participant)
+    ]
+    return _answer_shift(incoming, participant, "more", "reply/most", is_moved=any(moved))
 
 
 def choose_time(incoming: Incoming) -> Outcome:
-    """TIME asks; TIME 1, 2, 3 or the word sets the part of the day in which texts of the program go."""
-    participant = _active(incoming)
+    """TIME asks, and so does a time we do not offer; TIME with a part of the day sets when texts go."""
+    participant = active_participant(incoming)
     if participant is None:
         return Outcome("time", Reply(("reply/not-joined",)))
     argument = incoming.reading.argument
     if argument is None:
         return Outcome("time", Reply(("reply/time",)))
     participant.time_of_day = TimeOfDay(argument)
-    plan_from(participant, incoming.now)
+    plan_again(participant, incoming.now)
     return Outcome("time", Reply((f"reply/time-{argument}",)))
 
 
-def keep(incoming: Incoming) -> Outcome:
-    """Go on after the program's own end. Kept as a declaration of consent, with the text that gave it."""
-    participant = _active(incoming)
-    if participant is None:
-        return Outcome("keep", Reply(("reply/not-joined",)))
-    today = _today(participant, incoming)
-    ending = [
-        enrollment
-        for enrollment, program in _running(incoming, participant)
-        if program.kept_days > program.days
-        and enrollment.anchor_on is not None
-        and (today - enrollment.anchor_on).days >= program.days - KEEP_FROM
-    ]
-    if not ending:
-        return Outcome("keep", Reply(("reply/not-now",)))
-    for enrollment in ending:
-        enrollment.kept_on = enrollment.kept_on or today
-    evidence = Evidence(
-        ConsentChannel.SMS, "participant", incoming.row.provider_message_id, incoming.row.received_at
-    )
-    record_consent_event(incoming.session, ConsentKind.KEPT, evidence, incoming.now, participant=participant)
-    plan_from(participant, incoming.now)
-    return Outcome("keep", Reply(("admin/kept",)))
-
-
-def _shift(incoming: Incoming, word: str, by: int) -> Outcome:
-    participant = _active(incoming)
-    if participant is None:
-        return Outcome(word, Reply(("reply/not-joined",)))
-    today = _today(participant, incoming)
-    moved = [_move(enrollment, program, by, today) for enrollment, program in _running(incoming, participant)]
-    if not any(moved):
-        return Outcome(word, Reply(("reply/least" if by > 0 else "reply/most",)))
-    plan_from(participant, incoming.now)
+def _answer_shift(
+    incoming: Incoming, participant: Participant, word: str, at_end: str, *, is_moved: bool
+) -> Outcome:
+    if not is_moved:
+        return Outcome(word, Reply((at_end,)))
+    plan_again(participant, incoming.now)
     return Outcome(word, Reply((f"reply/{word}",)))
 
 
-def _move(enrollment: Enrollment, program: Program, by: int, today: date) -> bool:
-    """Move one row, if there is one in that direction; who was stepped up and asks for less gets less."""
+def _move_sparser(enrollment: Enrollment, program: Program, today: date) -> bool:
+    """End a step-up, also one that begins tomorrow; move a row where that alone changes nothing today."""
     if enrollment.anchor_on is None:
         return False
     day = (today - enrollment.anchor_on).days
-    now = cadence_of(enrollment)
-    then = replace(now, shift=now.shift + by)
-    if by > 0 and now.is_stepped_up(today):
-        then = replace(now, stepped_up_until=today)
-    if program.find_row(day, today, now) == program.find_row(day, today, then):
+    before = cadence_of(enrollment)
+    if enrollment.stepped_up_until is not None and enrollment.stepped_up_until > today:
+        enrollment.stepped_up_on = enrollment.stepped_up_until = None
+    after = replace(
+        before, stepped_up_on=enrollment.stepped_up_on, stepped_up_until=enrollment.stepped_up_until
+    )
+    if program.find_row(day, today, before) != program.find_row(day, today, after):
+        return True
+    return _shift(enrollment, program.find_shift(day, after, 1))
+
+
+def _move_denser(enrollment: Enrollment, program: Program, today: date) -> bool:
+    """Move a row, unless the densest holds already."""
+    cadence = cadence_of(enrollment)
+    if enrollment.anchor_on is None or cadence.is_stepped_up(today):
         return False
-    enrollment.cadence_shift, enrollment.stepped_up_until = then.shift, then.stepped_up_until
+    return _shift(enrollment, program.find_shift((today - enrollment.anchor_on).days, cadence, -1))
+
+
+def _shift(enrollment: Enrollment, shift: int | None) -> bool:
+    if shift is None:
+        return False
+    enrollment.cadence_shift = shift
     return True
 
 
@@ -110,7 +111,8 @@ def cadence_of(enrollment: Enrollment) -> Cadence:
     )
 
 
-def _running(incoming: Incoming, participant: Participant) -> list[tuple[Enrollment, Program]]:
+def list_running(incoming: Incoming, participant: Participant) -> list[tuple[Enrollment, Program]]:
+    """The enrollments that run, each with its program."""
     programs = list_programs(incoming.session)
     return [
         (enrollment, programs[enrollment.program_id])
@@ -119,11 +121,13 @@ def _running(incoming: Incoming, participant: Participant) -> list[tuple[Enrollm
     ]
 
 
-def _today(participant: Participant, incoming: Incoming) -> date:
+def today_of(participant: Participant, incoming: Incoming) -> date:
+    """The person's local date."""
     return local_date(incoming.now, ZoneInfo(participant.timezone))
 
 
-def _active(incoming: Incoming) -> Participant | None:
+def active_participant(incoming: Incoming) -> Participant | None:
+    """Who wrote, if they have agreed to be texted."""
     participant = incoming.participant
     if participant is None or participant.status is not ParticipantStatus.ACTIVE:
         return None

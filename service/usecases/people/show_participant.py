@@ -92,6 +92,7 @@ def _enrollments(session: Session, participant_id: int) -> list[Data]:
             "rows_sparser": row.cadence_shift,
             "stepped_up_on": row.stepped_up_on,
             "stepped_up_until": row.stepped_up_until,
+            "less_at": row.less_at,
             "kept_on": row.kept_on,
         }
         for row in session.scalars(query)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from service.domain.program import (
     steps_on,
 )
 from service.domain.program_answers import GivenAnswer, list_wanted_topics
-from service.domain.quiet_hours import DEFAULT_WINDOW, SendingWindow
+from service.domain.quiet_hours import DEFAULT_WINDOW, SendingWindow, is_open
 from service.domain.text_choice import NO_REPEAT_DAYS, Bank, choose_text
 from service.domain.time_of_day import TimeOfDay, chosen_time
 
@@ -46,7 +46,19 @@ class DueProgram:
     cadence: Cadence = STANDARD_CADENCE
 
     def is_over(self, program: Program, on: date) -> bool:
-        return (on - self.anchor_on).days >= program.length(self.cadence)
+        """Whether `on` is after the last day: on that day itself an edit may still change what it says."""
+        return on >= self.over_on(program)
+
+    def over_on(self, program: Program) -> date:
+        """The first local date on which it is over."""
+        return self.anchor_on + timedelta(days=program.length(self.cadence) + 1)
+
+    def find_next_day(self, program: Program, after: date) -> date | None:
+        """The first date after `after` that says something, or on which it is over; None when it is over."""
+        found = next_day_with_steps(program, self.anchor_on, after, self.cadence)
+        if found is not None:
+            return found
+        return over_on if (over_on := self.over_on(program)) > after else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,7 @@ class Sources:
     """
 
     programs: Mapping[str, Program]
-    bank: Bank = field(default_factory=dict)
+    bank: Bank = field(default_factory=lambda: Bank({}))
     campaigns: Sequence[DueCampaign] = ()
     campaign_versions: Mapping[str, int | None] = field(default_factory=dict)
     former_days: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
@@ -96,7 +108,7 @@ class DuePerson:
     `said` is what went out on another day than it now stands on: campaigns that speak once, by source, and
     steps as `e<enrollment>:<step>`. `used` are the texts of the last sixty days, by id with the newest date;
     `answers` those of the last weeks; both only for whom a text must be chosen. `unanswered` are the keys of
-    yesterday's questions that went out and have no answer.
+    questions that went out lately and met silence.
     """
 
     id: int
@@ -147,22 +159,23 @@ def list_candidates(person: DuePerson, sources: Sources, on: date) -> list[Candi
 
 def _program_candidates(person: DuePerson, sources: Sources, on: date) -> list[Candidate]:
     found = []
+    said: set[tuple[MessageKind, str | None]] = set()
     for due in person.programs:
         program = sources.programs.get(due.program_id)
         if program is None or on < due.started_on:
             continue
         source = f"e{due.enrollment_id}"
         for step in steps_on(program, due.anchor_on, on, due.cadence):
-            if step.nudges and key_of(source, person.id, on - _DAY, step.nudges) not in person.unanswered:
+            if step.nudges and not _met_silence(person, source, on - _DAY, step.nudges):
                 continue
-            at = to_utc(on, chosen_time(step.at, person.time_of_day), person.zone)
-            refused = "before_enrollment" if at < due.started_at and step.late is LatePolicy.SKIP else None
-            if person.said and f"{source}:{step.step_id}" in person.said:
-                refused = "already_sent"
+            at = _time_of(step, person, on)
+            refused = _find_step_refusal(person, due, step, at, said)
             text_id = step.text_id
-            if step.topics and refused is None:
-                text_id = _choose(person, sources.bank, program, step, (on - due.anchor_on).days, on)
-                refused = "no_fresh_text" if text_id is None else None
+            if refused is None:
+                said.add((step.kind, step.check_in_id or step.text_id))
+                if step.topics:
+                    text_id = _choose(person, sources.bank, program, step, (on - due.anchor_on).days, on)
+                    refused = "no_fresh_text" if text_id is None else None
             found.append(
                 Candidate(
                     key=key_of(source, person.id, on, step.step_id),
@@ -179,6 +192,34 @@ def _program_candidates(person: DuePerson, sources: Sources, on: date) -> list[C
     return found
 
 
+def _find_step_refusal(
+    person: DuePerson,
+    due: DueProgram,
+    step: StepDue,
+    at: datetime,
+    said: Collection[tuple[MessageKind, str | None]],
+) -> str | None:
+    """Why a step must not be said after all. `said` is what the person's other programs say that day."""
+    if person.said and f"e{due.enrollment_id}:{step.step_id}" in person.said:
+        return "already_sent"
+    if at < due.started_at and step.late is LatePolicy.SKIP:
+        return "before_enrollment"
+    what = step.check_in_id or step.text_id
+    return "said_already" if what is not None and (step.kind, what) in said else None
+
+
+def _time_of(step: StepDue, person: DuePerson, on: date) -> datetime:
+    """When a step is due (aware UTC): in the chosen part of the day where the person's hours permit it."""
+    at = to_utc(on, chosen_time(step.at, person.time_of_day), person.zone)
+    if person.time_of_day is not None and not is_open(at, person.window, person.hours_zones):
+        return to_utc(on, step.at, person.zone)
+    return at
+
+
+def _met_silence(person: DuePerson, source: str, on: date, step_id: str) -> bool:
+    return bool(person.unanswered) and key_of(source, person.id, on, step_id) in person.unanswered
+
+
 def key_of(source: str, participant_id: int, on: date, slot: str) -> str:
     """What a text is for: who says it, to whom, on which local date, in which place. Unique."""
     return f"{source}:{participant_id}:{on.isoformat()}:{slot}"
@@ -188,37 +229,32 @@ def _choose(person: DuePerson, bank: Bank, program: Program, step: StepDue, day:
     """Choose a text of the bank for somebody, and note that they have it."""
     oldest = on - timedelta(days=NO_REPEAT_DAYS)
     used = {text_id for text_id, last_on in person.used.items() if last_on > oldest}
-    wanted = list_wanted_topics(program.choices, person.answers, on)
+    wanted = list_wanted_topics(program.choices, person.answers, on) if person.answers else ()
     text_id = choose_text(bank, step.kind, step.topics, program.phase_of(day), step.turn, used, wanted)
     if text_id is not None:
         person.used[text_id] = on
     return text_id
 
 
-def list_days_of_choice(person: DuePerson, sources: Sources, first: date, last: date) -> list[date]:
-    """The local dates from `first` to `last` on which a text must be chosen for somebody."""
-    days = []
+def list_steps_of_choice(
+    person: DuePerson, sources: Sources, planned: Collection[str], first: date, last: date
+) -> Iterator[tuple[Program, date, StepDue]]:
+    """The steps from `first` to `last`, local dates, for which a text must be chosen for somebody.
+
+    `planned` are the keys of what is planned or gone: a question that is not among them has no nudge.
+    """
     for due in person.programs:
         program = sources.programs.get(due.program_id)
-        on = first - timedelta(days=1)
-        while program is not None and (found := next_day_with_steps(program, due.anchor_on, on, due.cadence)):
-            if found > last:
-                break
-            on = found
-            if any(step.topics for step in steps_on(program, due.anchor_on, on, due.cadence)):
-                days.append(on)
-    return days
-
-
-def list_nudged(person: DuePerson, sources: Sources, on: date) -> list[str]:
-    """The keys of the questions of the day before that the local date `on` would ask about once more."""
-    return [
-        key_of(f"e{due.enrollment_id}", person.id, on - _DAY, step.nudges)
-        for due in person.programs
-        if due.program_id in sources.programs
-        for step in steps_on(sources.programs[due.program_id], due.anchor_on, on, due.cadence)
-        if step.nudges
-    ]
+        on: date | None = first if program is not None else None
+        while program is not None and on is not None and on <= last:
+            for step in steps_on(program, due.anchor_on, on, due.cadence):
+                if step.nudges is not None:
+                    source = f"e{due.enrollment_id}"
+                    if planned and key_of(source, person.id, on - _DAY, step.nudges) in planned:
+                        yield program, on, step
+                elif step.topics:
+                    yield program, on, step
+            on = next_day_with_steps(program, due.anchor_on, on, due.cadence) if on < last else None
 
 
 def as_audience(person: DuePerson, programs: Mapping[str, Program]) -> Person:
@@ -325,8 +361,7 @@ def next_day_to_plan(person: DuePerson, sources: Sources, through: date) -> date
         day
         for due in person.programs
         if due.program_id in programs
-        and (day := next_day_with_steps(programs[due.program_id], due.anchor_on, through, due.cadence))
-        is not None
+        and (day := due.find_next_day(programs[due.program_id], through)) is not None
     ]
     for meeting in person.meetings:
         tomorrow = start_of_day(through + timedelta(days=1), person.zone)

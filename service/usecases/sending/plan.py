@@ -189,8 +189,8 @@ def _plan_people(
         return
     sources = load_sources(session, context)
     load_speakers(session, people, sources)
-    load_choices(session, people.values(), sources, now)
     existing = load_existing(session, people, sources)
+    load_choices(session, people, existing, sources, now)
     void_texts(session, [one for mine in existing.values() for one in mine.void], now)
     rows: list[dict[str, Any]] = []
     moves: list[tuple[int, date, datetime | None]] = []
@@ -231,6 +231,7 @@ def _plan_person(
             existing.count_on(on),
             now,
             existing.seated.get(on, ()),
+            has_asked=on in existing.asked,
         )
         for text in texts:
             existing.keys.add(text.candidate.key)

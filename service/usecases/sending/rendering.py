@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.check_ins import CheckIn
-from service.domain.delivery import ON_ITS_WAY
 from service.domain.kinds import ANSWER_KINDS, MessageKind
 from service.domain.meeting_words import fold_to_gsm, name_and_place
 from service.domain.meetings import day_word, next_occurrence
@@ -21,13 +20,13 @@ from service.domain.program import NUDGE_SUFFIX, Program
 from service.domain.segments import count_segments
 from service.domain.template import TemplateError, render
 from service.store.campaigns import CampaignStatus, StoredCampaign, read_campaign
-from service.store.conversations import Answer, Conversation
 from service.store.meetings import ChosenMeeting, Meeting
 from service.store.messages import Message
 from service.store.participants import Participant, list_open_enrollments
 from service.usecases.context import Context
 from service.usecases.people.wording import frequency_of
-from service.usecases.sending.candidates import CAMPAIGN_TEXT
+from service.usecases.sending.candidates import CAMPAIGN_TEXT, key_of
+from service.usecases.sending.unanswered import find_reason_against
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,26 +236,12 @@ def _nudge_fields(
     _programs: dict[str, Program],
     _now: datetime,
 ) -> Details:
-    """A nudge follows a question that went out the day before and has no answer, not even a partial one."""
+    """A nudge follows a question that went out the day before, after which the person wrote nothing."""
     source, owner, on, step_id = message.dedupe_key.split(":")
-    day_before = (date.fromisoformat(on) - timedelta(days=1)).isoformat()
-    asked = f"{source}:{owner}:{day_before}:{step_id.removesuffix(NUDGE_SUFFIX)}"
-    question = session.execute(
-        select(Message.id, Message.state).where(Message.dedupe_key == asked, Message.state.in_(ON_ITS_WAY))
-    ).first()
-    if question is None:
-        return RenderFault("nothing_asked", is_final=True)
-    answered = (
-        select(Answer.id)
-        .join(Conversation, Conversation.id == Answer.conversation_id)
-        .where(Conversation.message_id == question.id)
-    )
-    finished = select(Conversation.id).where(
-        Conversation.message_id == question.id, Conversation.close_reason == "finished"
-    )
-    if session.execute(answered.limit(1)).first() or session.execute(finished.limit(1)).first():
-        return RenderFault("answered", is_final=True)
-    return message.text_id, {}
+    asked_on = date.fromisoformat(on) - timedelta(days=1)
+    question = key_of(source, int(owner), asked_on, step_id.removesuffix(NUDGE_SUFFIX))
+    reason = find_reason_against(session, question)
+    return (message.text_id, {}) if reason is None else RenderFault(reason, is_final=True)
 
 
 def _locale(person: Participant) -> str:

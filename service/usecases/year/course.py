@@ -1,7 +1,7 @@
 """The year as simulated people live it: the real planner, rules and delivery, and a clock that jumps.
 
 The clock goes from one moment at which something happens to the next: a person texts, a text falls due, a day
-is planned. Rounds (plan and deliver) stand on a grid of five minutes, the grid of all times of programs; days
+is planned. Rounds (plan and deliver) stand on a grid of half hours: a text goes up to half an hour late. Days
 are planned once every morning, and again when somebody's own text asks for it. Nothing is recovered or looked
 up in between: no process dies here, and the carrier tells by itself what became of unclear texts.
 """
@@ -54,7 +54,9 @@ from service.usecases.year.readings import (
 )
 from service.usecases.year.world import World, joins_at
 
-GRID = timedelta(minutes=5)
+GRID = timedelta(minutes=30)
+LAST_MINUTES = 5
+"""What falls due in the last minutes of an hour goes at once: hours of sending end with full hours."""
 PLANNED_AT = time(11)
 """UTC: past midnight in every zone of the simulation (Hawaii last), before anybody's hours open."""
 _BY = "simulation"
@@ -87,6 +89,7 @@ class PersonalYears:
         self._order = count()
         self._last_attempt = 0
         self._round_at: datetime | None = None
+        self._is_to_plan = False
         self._hard = _list_hard(program)
 
     def live(self, on_day: Callable[[int], None]) -> PartOfYear:
@@ -100,6 +103,7 @@ class PersonalYears:
                 happen()
                 continue
             self._world.clock.at = at
+            self._is_to_plan |= at == planned
             self._round()
             if at == planned:
                 planned += timedelta(days=1)
@@ -111,6 +115,7 @@ class PersonalYears:
 
     def _want_round(self) -> None:
         """Plan and deliver soon: what somebody just said has changed their days."""
+        self._is_to_plan = True
         soon = _on_grid(self._world.clock())
         self._round_at = soon if self._round_at is None else min(soon, self._round_at)
 
@@ -119,7 +124,9 @@ class PersonalYears:
     def _round(self) -> None:
         world = self._world
         self._part.rounds += 1
-        plan_due(world.context, world.clock())
+        if self._is_to_plan:
+            plan_due(world.context, world.clock())
+            self._is_to_plan = False
         deliver_due(world.context, world.carrier, world.clock)
         fresh = world.carrier.take_fresh()
         if not fresh:
@@ -183,8 +190,9 @@ class PersonalYears:
         conversation_id, question = found
         draw = self._draws[person.number]
         values = sorted(question.values, key=lambda value: (len(value), value))
-        words = choose_answer(question.id, values, draw)
-        if words in self._hard.get(question.id, ()):
+        hard = self._hard.get(question.id, frozenset())
+        words = choose_answer(question.id, values, hard, draw)
+        if words in hard:
             diary = self._diaries[person.number]
             diary.hard_on.append(diary.date_at(self._world.clock()))
         self._text(person, words)
@@ -291,6 +299,8 @@ class PersonalYears:
             diary.stopped.append((now, None))
         elif doing.act is Act.START:
             diary.stopped[-1] = (diary.stopped[-1][0], now)
+            if diary.joined_at is None:  # asked, stopped, and now START: that is a yes
+                self._begin(person)
         elif doing.act is Act.PAUSE:
             diary.paused.append((now, now + timedelta(days=doing.days)))
         elif doing.act is Act.MORE:
@@ -361,4 +371,5 @@ def _list_hard(program: Program) -> dict[str, frozenset[str]]:
 def _on_grid(at: datetime) -> datetime:
     """The first moment of the grid at or after `at`."""
     over = (at - datetime.min.replace(tzinfo=UTC)) % GRID
-    return at + (GRID - over) if over else at
+    is_last = at.minute >= 60 - LAST_MINUTES
+    return at if is_last or not over else at + (GRID - over)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select, text
 
 from service.domain.check_ins import Question
-from service.domain.delivery import WAITING
 from service.domain.year.ledger import Diary, LedgerText, TextIn
+from service.store.base import table_of
 from service.store.conversations import Conversation
 from service.store.inbound import InboundMessage, Task
 from service.store.messages import Attempt, Message, MessageEvent
@@ -55,23 +55,40 @@ class Labels:
     asks: bool
 
 
+# Asked for in every round: building a statement costs more than running it.
+_MESSAGES, _ATTEMPTS, _CONVERSATIONS = table_of(Message), table_of(Attempt), table_of(Conversation)
+_LABELS = (
+    select(
+        _ATTEMPTS.c.id,
+        _ATTEMPTS.c.reference,
+        _MESSAGES.c.kind,
+        _MESSAGES.c.text_id,
+        _MESSAGES.c.source,
+        _MESSAGES.c.dedupe_key,
+        _MESSAGES.c.check_in_id,
+    )
+    .join(_MESSAGES, _MESSAGES.c.id == _ATTEMPTS.c.message_id)
+    .where(_ATTEMPTS.c.id > bindparam("after"), _ATTEMPTS.c.channel == "api")
+)
+_NEXT_DUE = (
+    select(func.min(_MESSAGES.c.due_at))
+    .where(text("messages.state IN ('planned', 'held')"))
+    .group_by(_MESSAGES.c.lane)
+)
+"""Word for word, lane by lane, what ix_messages_waiting holds: else every text of the year would be read."""
+_OPEN_QUESTION = select(
+    _CONVERSATIONS.c.id, _CONVERSATIONS.c.check_in_id, _CONVERSATIONS.c.question_id
+).where(
+    _CONVERSATIONS.c.participant_id == bindparam("participant_id"),
+    _CONVERSATIONS.c.closed_at.is_(None),
+    _CONVERSATIONS.c.expires_at > bindparam("now"),
+)
+
+
 def read_labels(context: Context, after_attempt: int) -> tuple[dict[str, Labels], int]:
     """Labels of the texts handed over since an attempt, by reference, and the newest attempt."""
-    query = (
-        select(
-            Attempt.id,
-            Attempt.reference,
-            Message.kind,
-            Message.text_id,
-            Message.source,
-            Message.dedupe_key,
-            Message.check_in_id,
-        )
-        .join(Message, Message.id == Attempt.message_id)
-        .where(Attempt.id > after_attempt, Attempt.channel == "api")
-    )
     with context.database.read() as session:
-        rows = session.execute(query).all()
+        rows = session.connection().execute(_LABELS, {"after": after_attempt}).all()
     labels = {
         row.reference: Labels(
             str(row.kind), row.text_id, row.source, row.dedupe_key, row.check_in_id is not None
@@ -83,22 +100,17 @@ def read_labels(context: Context, after_attempt: int) -> tuple[dict[str, Labels]
 
 def find_next_due(context: Context) -> datetime | None:
     """When the next text that waits falls due (aware UTC)."""
-    query = select(func.min(Message.due_at)).where(Message.state.in_(WAITING))
     with context.database.read() as session:
-        return session.scalars(query).one()
+        return min(session.connection().execute(_NEXT_DUE).scalars(), default=None)
 
 
 def find_open_question(
     context: Context, participant_id: int | None, now: datetime
 ) -> tuple[int, Question] | None:
     """The conversation that is open with somebody, and the question they were asked last."""
-    query = select(Conversation.id, Conversation.check_in_id, Conversation.question_id).where(
-        Conversation.participant_id == participant_id,
-        Conversation.closed_at.is_(None),
-        Conversation.expires_at > now,
-    )
+    values = {"participant_id": participant_id, "now": now}
     with context.database.read() as session:
-        row = session.execute(query).first()
+        row = session.connection().execute(_OPEN_QUESTION, values).first()
     if row is None:
         return None
     questions = context.catalog.check_in(row.check_in_id).questions

@@ -21,7 +21,7 @@ from service.catalog import load_catalog
 from service.catalog.yaml_files import read_yaml_file
 from service.config import Settings, TransportName
 from service.domain.local_time import to_utc
-from service.domain.year.people import ORG_ZONE, Person
+from service.domain.year.people import ORG_ZONE, ZONES_FROM_EAST, Person
 from service.store.database import Database
 from service.store.keyring import Keyring
 from service.store.meetings import Meeting, MeetingSource
@@ -32,14 +32,6 @@ from service.usecases.operations.program_rows import sync_programs
 from service.usecases.year.carrier import Line, PaperCarrier
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of ours is made in it, for us alone
-MEETING_ZONES = (
-    "America/New_York",
-    "America/Chicago",
-    "America/Denver",
-    "America/Los_Angeles",
-    "America/Phoenix",
-    "Pacific/Honolulu",
-)
 _CAMPAIGN = """\
 name: Office hours
 kind: recurring
@@ -124,7 +116,7 @@ def _build_context(folder: Path, messages: Path) -> Context:
         [key.get_secret_value() for key in settings.encryption_keys],
         [key.get_secret_value() for key in settings.lookup_keys],
     )
-    database = Database(settings.database_url, keyring)
+    database = Database(settings.database_url, keyring, pool_size=1)
     event.listen(database.engine, "connect", _forget_disk)
     return Context(database, load_catalog(messages), settings)
 
@@ -132,6 +124,7 @@ def _build_context(folder: Path, messages: Path) -> Context:
 def _forget_disk(connection: Any, _record: Any) -> None:
     """What is thrown away need not reach the disk."""
     connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA cache_size=-65536")
 
 
 def _line(person: Person, start_on: date) -> Line:
@@ -169,7 +162,7 @@ def _add_meetings(context: Context, now: datetime) -> dict[str, int]:
                 first_seen_at=now,
                 last_seen_at=now,
             )
-            for number, zone in enumerate(MEETING_ZONES)
+            for number, zone in enumerate(ZONES_FROM_EAST)
         }
         session.add_all(meetings.values())
         session.flush()

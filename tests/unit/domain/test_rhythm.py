@@ -112,6 +112,25 @@ def test_the_row_that_holds_decides_what_is_said(
     assert sorted(ids_on(day, cadence)) == sorted(ids), reason
 
 
+@pytest.mark.parametrize(
+    ("day", "cadence", "by", "shift", "reason"),
+    [
+        (8, STANDARD_CADENCE, 1, 1, "one sparser"),
+        (8, STANDARD_CADENCE, -1, None, "nothing is denser than the first"),
+        (0, STANDARD_CADENCE, 1, 1, "before the first row it counts as begun"),
+        (70, Cadence(shift=2), 1, None, "nothing is sparser than the last"),
+        (70, Cadence(shift=2), -1, -1, "MORE works from the row that holds, however often LESS was said"),
+        (36, Cadence(shift=-3), 1, 0, "and LESS too"),
+        (105, STANDARD_CADENCE, 1, None, "after the last row there is nothing to move"),
+        (105, KEPT, -1, -1, "who goes on has another row"),
+    ],
+)
+def test_less_and_more_count_from_the_row_that_holds(
+    day: int, cadence: Cadence, by: int, shift: int | None, reason: str
+) -> None:
+    assert PROGRAM.find_shift(day, cadence, by) == shift, reason
+
+
 def test_a_step_up_brings_the_densest_row_and_ends_by_itself() -> None:
     up = Cadence(stepped_up_on=MONDAY + timedelta(days=64), stepped_up_until=MONDAY + timedelta(days=78))
 

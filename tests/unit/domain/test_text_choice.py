@@ -6,19 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.kinds import MessageKind
-from service.domain.text_choice import BankText, choose_text
+from service.domain.text_choice import Bank, BankText, choose_text
 
 TIP = MessageKind.TIP
 YEAR = frozenset({"early", "middle"})
-BANK = {
-    TIP: (
-        BankText("sleep/a", "sleep", YEAR),
-        BankText("sleep/b", "sleep", frozenset({"middle"})),
-        BankText("food/a", "food", YEAR),
-        BankText("move/a", "move", YEAR),
-        BankText("move/b", "move", YEAR),
-    )
-}
+BANK = Bank(
+    {
+        TIP: (
+            BankText("sleep/a", "sleep", YEAR),
+            BankText("sleep/b", "sleep", frozenset({"middle"})),
+            BankText("food/a", "food", YEAR),
+            BankText("move/a", "move", YEAR),
+            BankText("move/b", "move", YEAR),
+        )
+    }
+)
 TOPICS = ("sleep", "food", "move")
 
 
