@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,13 +17,17 @@ from service.catalog.loading import (
     load_keywords,
     load_programs,
 )
+from service.catalog.style import load_style
 from service.catalog.texts import Text, TextEntry, load_texts
 from service.catalog.yaml_files import CatalogError
 from service.domain.check_ins import CheckIn
 from service.domain.hotlines import Hotline
 from service.domain.keywords import KeywordTable, normalize
+from service.domain.kinds import MessageKind
 from service.domain.program import Program
+from service.domain.style_words import Style
 from service.domain.template import choose_wording
+from service.domain.text_choice import Bank, BankText
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Catalog:
     check_ins: Mapping[str, CheckIn]
     hotlines: tuple[Hotline, ...]
     keywords: KeywordTable
+    style: Style
 
     @classmethod
     def load(cls, root: Path) -> Catalog:
@@ -54,6 +60,7 @@ class Catalog:
             MappingProxyType(check_ins),
             hotlines,
             keywords,
+            load_style(root),
         )
 
     def get(self, text_id: str, language: str, *, plain: bool = False) -> Text:
@@ -76,6 +83,15 @@ class Catalog:
     def unsigned_ids(self) -> list[str]:
         """Texts without a clinical reviewer's signature over what they say today."""
         return sorted(entry.id for entry in self.entries.values() if not entry.is_signed)
+
+    @cached_property
+    def bank(self) -> Bank:
+        """The texts among which programs choose, by kind, in the order of the files."""
+        texts: dict[MessageKind, list[BankText]] = defaultdict(list)
+        for entry in self.entries.values():
+            if entry.is_unprompted and entry.topic and entry.phase:
+                texts[entry.kind].append(BankText(entry.id, entry.topic, frozenset(entry.phase)))
+        return Bank({kind: tuple(found) for kind, found in texts.items()})
 
     @cached_property
     def _texts(self) -> Mapping[str, Mapping[str, Text]]:

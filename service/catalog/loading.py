@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,7 @@ def load_programs(
             raise file.fault_of(error) from None
         _check_steps(file, "steps", program.steps, entries, check_ins)
         _check_steps(file, "weekly", program.weekly, entries, check_ins)
+        _check_answer_rules(file, program, check_ins)
         for key, text in (("id", program.id), ("word", program.word)):
             word = normalize(text)
             taken = words.get(word, program.id) != program.id
@@ -144,9 +145,12 @@ def _check_steps(
     entries: Mapping[str, TextEntry],
     check_ins: Mapping[str, CheckIn],
 ) -> None:
+    told = {(entry.kind, entry.topic) for entry in entries.values() if entry.phase}
     for number, step in enumerate(steps):
         place: Place = (section, number)
         name = f"step {step.id}"
+        if isinstance(step, WeeklyStep):
+            _check_topics(file, place, step, told)
         for position, text_id in enumerate(step.text_ids):
             _check_text(file, (*place, "texts", position), name, entries)
             kind = entries[text_id].kind
@@ -161,6 +165,42 @@ def _check_steps(
             if step.kind not in ASKING_KINDS:
                 problem = f"{name}: it asks but is a {step.kind}; expected a checkin, checkup or pulse"
                 raise file.fault(problem, (*place, "kind"))
+
+
+def _check_topics(
+    file: YamlFile, place: Place, step: WeeklyStep, told: Collection[tuple[MessageKind, str | None]]
+) -> None:
+    for key, kind, topics in (
+        ("topics", step.kind, step.topics),
+        ("nudge", MessageKind.NUDGE, step.nudge_topics),
+    ):
+        for position, topic in enumerate(topics):
+            if (kind, topic) not in told:
+                problem = f"step {step.id}: no {kind} is about {show(topic)}; expected a topic of texts/"
+                raise file.fault(problem, (*place, key, position))
+
+
+def _check_answer_rules(file: YamlFile, program: Program, check_ins: Mapping[str, CheckIn]) -> None:
+    """A rule about an answer that nobody can give would never hold, and nobody would notice."""
+    rules: list[tuple[Place, str, frozenset[str]]] = [
+        (("choices", number), rule.question_id, rule.values) for number, rule in enumerate(program.choices)
+    ]
+    if program.step_up is not None:
+        for colour, flags in (("red", program.step_up.red), ("amber", program.step_up.amber)):
+            rules += [
+                (("step_up", colour, number), flag.question_id, flag.values)
+                for number, flag in enumerate(flags)
+            ]
+    for place, question_id, values in rules:
+        asked = (question for check_in in check_ins.values() for question in check_in.questions)
+        known = [question for question in asked if question.id == question_id]
+        if not known:
+            problem = f"there is no question {show(question_id)}; expected one of check_ins/"
+            raise file.fault(problem, (*place, "question"))
+        possible = {value for question in known for value in question.values}
+        if strange := sorted(values - possible):
+            problem = f"{show(strange[0])} is no answer to {question_id}; expected some of its values"
+            raise file.fault(problem, (*place, "values"))
 
 
 def _check_text(file: YamlFile, place: Place, name: str, entries: Mapping[str, TextEntry]) -> None:

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
-from service.catalog.yaml_files import YamlFile, list_yaml_files
+from service.catalog.yaml_files import CatalogError, YamlFile, try_yaml_files
 from service.domain.data_record import DataError, DataRecord, show
 from service.domain.kinds import MessageKind
 from service.domain.segments import count_segments
@@ -57,7 +57,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class TextEntry:
-    """A text with all its wordings and where it comes from. `wordings` is keyed `en`, `es`, `en_plain`..."""
+    """A text with all its wordings and where it comes from. `wordings` is keyed `en`, `es`, `en_plain`...
+
+    `line` and `wording_lines` are where it and its wordings stand in `file`.
+    """
 
     id: str
     version: int
@@ -72,6 +75,7 @@ class TextEntry:
     sha256: str
     file: str
     line: int
+    wording_lines: Mapping[str, int]
 
     @property
     def is_signed(self) -> bool:
@@ -102,24 +106,44 @@ class TextEntry:
 
 def load_texts(root: Path) -> dict[str, TextEntry]:
     """Every text under `texts/`, by id. Raises CatalogError."""
-    entries: dict[str, TextEntry] = {}
-    for file in list_yaml_files(root, "texts"):
-        if not isinstance(file.data, list):
-            raise file.fault(f"found {show(file.data)}; expected a list of texts")
-        for position, item in enumerate(file.data):
-            try:
-                entry = _entry(DataRecord.of(item, "text", DataError, (position,)), file)
-                _check_wordings(entry, position)
-            except DataError as error:
-                raise file.fault_of(error) from None
-            if entry.id in entries:
-                first = entries[entry.id]
-                problem = (
-                    f"text {entry.id} is already in {first.file}:{first.line}; expected an id of its own"
-                )
-                raise file.fault(problem, (position, "id"))
-            entries[entry.id] = entry
+    entries, faults = read_texts(root)
+    if faults:
+        raise faults[0]
     return entries
+
+
+def read_texts(root: Path) -> tuple[dict[str, TextEntry], list[CatalogError]]:
+    """Every text that can be sent, by id, and every fault of the others, as the files go."""
+    entries: dict[str, TextEntry] = {}
+    faults: list[CatalogError] = []
+    for file in try_yaml_files(root, "texts"):
+        if isinstance(file, CatalogError):
+            faults.append(file)
+        elif not isinstance(file.data, list):
+            faults.append(file.fault(f"found {show(file.data)}; expected a list of texts"))
+        else:
+            for position, item in enumerate(file.data):
+                faults += map(file.fault_of, _read_text(file, position, item, entries))
+    return entries, faults
+
+
+def _read_text(
+    file: YamlFile, position: int, item: object, entries: dict[str, TextEntry]
+) -> Iterator[DataError]:
+    """Add one text to the entries, or yield what is wrong with it."""
+    try:
+        entry = _entry(DataRecord.of(item, "text", DataError, (position,)), file)
+    except DataError as error:
+        yield error
+        return
+    faults = list(_find_faults(entry, position))
+    if entry.id in entries:
+        first = entries[entry.id]
+        problem = f"text {entry.id} is already in {first.file}:{first.line}; expected an id of its own"
+        faults.append(DataError(problem, (position, "id")))
+    yield from faults
+    if not faults:
+        entries[entry.id] = entry
 
 
 def _entry(record: DataRecord, file: YamlFile) -> TextEntry:
@@ -150,6 +174,7 @@ def _entry(record: DataRecord, file: YamlFile) -> TextEntry:
         sha256=hashlib.sha256(content.encode()).hexdigest(),
         file=file.name,
         line=file.line_of(record.place),
+        wording_lines=MappingProxyType({name: file.line_of((*record.place, name)) for name in wordings}),
     )
 
 
@@ -189,7 +214,8 @@ def _fields(record: DataRecord) -> dict[str, str]:
     return fields
 
 
-def _check_wordings(entry: TextEntry, position: int) -> None:
+def _find_faults(entry: TextEntry, position: int) -> Iterator[DataError]:
+    """What would fail when a wording is rendered, or make it dearer than it may be."""
     for name, wording in entry.wordings.items():
         try:
             undeclared = sorted(placeholders(wording) - set(entry.fields))
@@ -198,7 +224,7 @@ def _check_wordings(entry: TextEntry, position: int) -> None:
         except TemplateError as error:
             problem = str(error)
         if problem:
-            raise DataError(f"text {entry.id}: {name}: {problem}", (position, name))
+            yield DataError(f"text {entry.id}: {name}: {problem}", (position, name))
 
 
 def _find_cost(entry: TextEntry, name: str, body: str) -> str | None:

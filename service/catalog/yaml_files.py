@@ -91,11 +91,22 @@ def default_messages_path() -> Path:
 
 def list_yaml_files(root: Path, folder: str) -> Iterator[YamlFile]:
     """Every file of a folder, read, by name. Raises CatalogError; also for a file that would be ignored."""
+    for file in try_yaml_files(root, folder):
+        if isinstance(file, CatalogError):
+            raise file
+        yield file
+
+
+def try_yaml_files(root: Path, folder: str) -> Iterator[YamlFile | CatalogError]:
+    """Every file of a folder, by name, or why it cannot be read or would be ignored."""
     for path in sorted((root / folder).rglob("*")):
         if path.suffix in {".yml", ".YAML", ".YML", ".json"}:
-            raise CatalogError(f"{_name(root, path)}:1: {path.suffix} is never read; expected .yaml")
+            yield CatalogError(f"{_name(root, path)}:1: {path.suffix} is never read; expected .yaml")
         if path.suffix == ".yaml":
-            yield read_yaml_file(root, path)
+            try:
+                yield read_yaml_file(root, path)
+            except CatalogError as error:
+                yield error
 
 
 def read_yaml_file(root: Path, path: Path) -> YamlFile:

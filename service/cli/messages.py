@@ -6,57 +6,13 @@ from typing import Any
 
 import click
 
-from service.catalog import default_messages_path, load_catalog
-from service.cli.output import ROW_ID, CliError, emit, find_operator, open_runtime, say
-from service.store.clock import system_clock
+from service.cli.output import ROW_ID, emit, find_operator, open_runtime
 from service.usecases.operations.explain_message import explain_message
-from service.usecases.operations.preview_texts import NoTextError, list_warnings, preview_text
 
 
 @click.group()
 def messages() -> None:
     """The catalog of texts."""
-
-
-@messages.command("preview")
-@click.argument("text_id", metavar="[TEXT_ID]", required=False)
-@click.option("--language", type=click.Choice(["en", "es"]), default="en", show_default=True)
-@click.option("--plain", is_flag=True, help="The wording for people who chose plain words.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, or a list without TEXT_ID.")
-def preview(text_id: str | None, language: str, plain: bool, as_json: bool) -> None:
-    """A text as it would be sent, with its longest example values, and what it costs; without an id, all."""
-    with open_runtime(migrated=False) as runtime:
-        context = runtime.context
-        if text_id is None:
-            ids = sorted(context.catalog.entries)
-            texts = [preview_text(context, each, language, is_plain=plain) for each in ids]
-            emit(texts, as_json, lambda text: _preview_lines(text) + "\n")
-            return
-        try:
-            data = preview_text(context, text_id, language, is_plain=plain)
-        except NoTextError as error:
-            raise CliError(str(error)) from None
-    emit(data, as_json, _preview_lines)
-
-
-def _preview_lines(data: dict[str, Any]) -> str:
-    plural = "" if data["segments"] == 1 else "s"
-    cost = f"{data['segments']} segment{plural}, {data['units']} units, {data['encoding']}"
-    costly = f"; costly characters: {' '.join(data['costly'])}" if data["costly"] else ""
-    return f"{data['body']}\n({data['id']}, version {data['version']}, {data['language']}: {cost}{costly})"
-
-
-@messages.command("check")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
-def check(as_json: bool) -> None:
-    """Load the catalog as the service does, and list what keeps it from going live. Exit 2 for a fault.
-
-    Needs no settings and no database: whoever edits texts may have neither.
-    """
-    rows = list_warnings(load_catalog(default_messages_path()), system_clock())
-    emit(rows, as_json, lambda row: f"{row['check']}: {row['problem']}")
-    if not rows:
-        say("the catalog is in order")
 
 
 @click.command("why")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from service.domain.data_record import DataError, DataRecord, show
 from service.domain.wordings import normalize
@@ -40,12 +41,20 @@ class CheckInError(DataError):
     """A check-in's data is wrong; one line says what and what was expected."""
 
 
+class StaffTask(StrEnum):
+    """What an answer asks of staff: the names of their tasks."""
+
+    CALL = "call"
+    NEEDS_REPLY = "needs_reply"
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question; `ask`, `reask` and the replies are ids of texts.
 
     `values` are the accepted answers; `highest` is the end of a scale, None for options; `words` leads from
-    other wordings (normalized) to values. `is_sensitive`: the answer needs more care than most when shown.
+    other wordings (normalized) to values; `tasks` are the values that put the answer on the staff list.
+    `is_sensitive`: the answer needs more care than most when shown.
     """
 
     id: str
@@ -55,6 +64,7 @@ class Question:
     highest: int | None
     words: Mapping[str, str]
     replies: Mapping[str, str]
+    tasks: Mapping[str, StaffTask] = field(default_factory=dict)
     is_sensitive: bool = False
 
 
@@ -117,6 +127,7 @@ def _question(item: DataRecord) -> Question:
         highest=highest,
         words=words,
         replies=_replies(item, values),
+        tasks=_tasks(item),
         is_sensitive=sensitive,
     )
 
@@ -157,7 +168,7 @@ def _refuse_unclear(options: DataRecord, word: str, value: str, words: Mapping[s
 def _replies(item: DataRecord, values: Sequence[str]) -> dict[str, str]:
     replies: dict[str, str] = {}
     for record in item.list_records("replies", f"{item.name}, reply"):
-        record.refuse_others(("values", "text"))
+        record.refuse_others(("values", "text", "task"))
         text_id = record.get_text("text")
         for value in map(str, record.list_values("values")):
             if value not in values:
@@ -169,3 +180,12 @@ def _replies(item: DataRecord, values: Sequence[str]) -> dict[str, str]:
         if value not in replies:
             raise item.fault(f"the answer {value} gets no reply; expected one for every answer", "replies")
     return replies
+
+
+def _tasks(item: DataRecord) -> dict[str, StaffTask]:
+    return {
+        str(value): record.get_choice("task", StaffTask)
+        for record in item.list_records("replies", f"{item.name}, reply")
+        if "task" in record.values
+        for value in record.list_values("values")
+    }

@@ -14,6 +14,7 @@ from service.domain.check_in_data import (
     CheckIn,
     CheckInError,
     Question,
+    StaffTask,
     check_in_from_data,
 )
 from service.domain.wordings import normalize
@@ -25,6 +26,7 @@ __all__ = [
     "Question",
     "Reading",
     "Skipped",
+    "StaffTask",
     "Unclear",
     "check_in_from_data",
     "read_answer",

@@ -81,8 +81,13 @@ def plan_day(
     counts: DayCounts,
     now: datetime,
     seated: Sequence[PlannedText] = (),
+    *,
+    has_asked: bool = False,
 ) -> list[PlannedText]:
     """Decide every candidate of the local day `on`. Highest precedence first; ties by time, then key.
+
+    A day asks one thing: of two questions the check-up goes before the check-in and that before the pulse,
+    and where the day has asked already (`has_asked`) no other is planned. Answers could not be told apart.
 
     Candidates whose key exists already are left as they are, so that planning twice changes nothing.
     `seated` are capped texts of the day that wait as rows, not in `counts`: a new one of higher precedence
@@ -95,6 +100,11 @@ def plan_day(
     today, week = counts.today, counts.this_week
     decided: list[PlannedText] = []
     for text in sorted((*seated, *placed), key=_precedence):
+        if _asks(text) and text.message_id is None:
+            if has_asked:
+                decided.append(replace(text, state=MessageState.EXPIRED, reason="other_question"))
+                continue
+            has_asked = True
         is_capped = KIND_RULES[text.candidate.kind].is_capped and text.state is MessageState.PLANNED
         if is_capped and week >= WEEKLY_CAP:
             decided.append(_push_out(text, person, on + timedelta(days=7 - on.weekday()), "cap_week"))
@@ -108,10 +118,15 @@ def plan_day(
     return decided
 
 
-def _precedence(text: PlannedText) -> tuple[int, bool, datetime, str]:
-    """Among equals, what has its place already keeps it."""
+def _asks(text: PlannedText) -> bool:
+    return text.candidate.check_in_id is not None and text.state is MessageState.PLANNED
+
+
+def _precedence(text: PlannedText) -> tuple[int, bool, bool, datetime, str]:
+    """Among equals, what has its place already keeps it; a check-up comes four times a year."""
     candidate = text.candidate
-    return KIND_RULES[candidate.kind].rank, text.message_id is None, candidate.at, candidate.key
+    rank, is_checkup = KIND_RULES[candidate.kind].rank, candidate.kind is MessageKind.CHECKUP
+    return rank, text.message_id is None, not is_checkup, candidate.at, candidate.key
 
 
 def _place(candidate: Candidate, person: PersonHours, now: datetime) -> PlannedText:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.domain.time_of_day import TimeOfDay
 from service.domain.wordings import WordingError, Wordings, normalize
 
 _SECTIONS = frozenset(
@@ -14,6 +15,10 @@ _SECTIONS = frozenset(
         "languages",
         "pause_numbers",
         "pause_units",
+        "times",
+        "time_fillers",
+        "keeps",
+        "politeness",
         "pause_fillers",
         "courtesy",
         "clause_breaks",
@@ -26,6 +31,10 @@ _SECTIONS = frozenset(
         "wrong_number_exceptions",
     }
 )
+
+
+_ASKS = "ask"
+"""Words after TIME that ask which times there are."""
 
 
 class Keyword(StrEnum):
@@ -42,6 +51,10 @@ class Keyword(StrEnum):
     RESUME = "resume"
     LANG = "lang"
     WRONG = "wrong"
+    MORE = "more"
+    LESS = "less"
+    TIME = "time"
+    KEEP = "keep"
 
 
 class KeywordTableError(ValueError):
@@ -50,13 +63,20 @@ class KeywordTableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class KeywordTable:
-    """The words of `messages/keywords.yaml`, checked and ready to be matched (all normalized)."""
+    """The words of `messages/keywords.yaml`, checked and ready to be matched (all normalized).
+
+    `times` has the part of the day of each word after TIME, and None for words that ask which there are.
+    """
 
     words: Mapping[str, Keyword]
     languages: Mapping[str, str]
     pause_numbers: Mapping[str, int]
     pause_units: Mapping[str, int]
     pause_fillers: frozenset[str]
+    times: Mapping[str, str | None]
+    time_fillers: frozenset[str]
+    keeps: frozenset[str]
+    politeness: frozenset[str]
     courtesy: frozenset[str]
     clause_breaks: frozenset[str]
     reactions: frozenset[str]
@@ -84,6 +104,10 @@ def parse_keyword_table(data: Mapping[str, object]) -> KeywordTable:
         pause_numbers=_read_numbers(data, "pause_numbers"),
         pause_units=_read_numbers(data, "pause_units"),
         pause_fillers=frozenset(_read_words(data["pause_fillers"], "pause_fillers")),
+        times=_read_times(data),
+        time_fillers=frozenset(_read_words(data["time_fillers"], "time_fillers")),
+        keeps=_read_keeps(data),
+        politeness=frozenset(_read_words(data["politeness"], "politeness")),
         courtesy=frozenset(_read_words(data["courtesy"], "courtesy")),
         clause_breaks=frozenset(_read_words(data["clause_breaks"], "clause_breaks")),
         reactions=frozenset(_read_words(data["reactions"], "reactions")),
@@ -118,6 +142,28 @@ def _read_languages(data: Mapping[str, object]) -> dict[str, str]:
         for word in _read_words(words, f"languages.{language}"):
             if found.setdefault(word, language) != language:
                 raise KeywordTableError(f"languages.{language}: {word!r} already means {found[word]}")
+    return found
+
+
+def _read_keeps(data: Mapping[str, object]) -> frozenset[str]:
+    return frozenset(
+        word
+        for language, words in _read_map(data, "keeps").items()
+        for word in _read_words(words, f"keeps.{language}")
+    )
+
+
+def _read_times(data: Mapping[str, object]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for name, words in _read_map(data, "times").items():
+        if name not in {*TimeOfDay, _ASKS}:
+            raise KeywordTableError(f"times.{name}: expected one of {', '.join(TimeOfDay)}, {_ASKS}")
+        part = None if name == _ASKS else name
+        for word in _read_words(words, f"times.{name}"):
+            if found.setdefault(word, part) != part:
+                raise KeywordTableError(f"times.{name}: {word!r} already means {found[word]}")
+    if missing := [part for part in TimeOfDay if part not in found.values()]:
+        raise KeywordTableError(f"times: no words for {', '.join(missing)}")
     return found
 
 

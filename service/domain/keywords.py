@@ -24,6 +24,8 @@ __all__ = [
 
 _LONGEST_JOIN_CODE = 3
 _LONGEST_REACTION = 24
+_WITH_POLITENESS = frozenset({Keyword.MORE, Keyword.LESS, Keyword.TIME, Keyword.KEEP})
+_MAY_KEEP = frozenset({Keyword.YES, Keyword.RESUME, Keyword.KEEP})
 _OPENING_QUOTES, _CLOSING_QUOTES = '"“«', '"”»'
 
 
@@ -32,10 +34,12 @@ class TextReading:
     """What a message says.
 
     `keyword`: the one keyword that is the whole message; `is_exact` is true exactly then (courtesy around
-    a stop word, "stop please", is nothing else said). `argument`: of JOIN the code with hyphens
-    ("first-year"), of PAUSE the days ("3"), of LANG the language ("es"; also for the word ESPANOL alone).
+    a stop word, "stop please", is nothing else said; nor is it around MORE, LESS, TIME and KEEP).
+    `argument`: of JOIN the code with hyphens ("first-year"), of PAUSE the days ("3"), of TIME the part of the
+    day (None asks), of LANG the language ("es"; also for the word ESPANOL alone).
     `is_stop` and `is_wrong_number` are true for keywords and for free wordings. `is_provider_word`: the
-    provider itself answers this message where it handles opt-outs.
+    provider itself answers this message where it handles opt-outs. `may_keep`: to who is asked whether texts
+    should go on it means KEEP.
     """
 
     keyword: Keyword | None
@@ -44,6 +48,7 @@ class TextReading:
     is_stop: bool
     is_wrong_number: bool
     is_provider_word: bool
+    may_keep: bool = False
 
 
 def read_text(body: str, table: KeywordTable) -> TextReading:
@@ -58,6 +63,7 @@ def read_text(body: str, table: KeywordTable) -> TextReading:
         is_wrong_number=keyword is Keyword.WRONG
         or _says(clauses, table.wrong_number, table.wrong_number_exceptions, table.courtesy),
         is_provider_word=body.isascii() and body.strip().lower() in table.provider_words,
+        may_keep=keyword in _MAY_KEEP or _trim_politeness(normalize(body), table) in table.keeps,
     )
 
 
@@ -69,6 +75,12 @@ def _find_keyword(body: str, table: KeywordTable) -> tuple[Keyword | None, str |
         return table.words[whole], None
     if _is_only_stop(body, table):
         return Keyword.STOP, None
+    polite = _trim_politeness(whole, table)
+    if (keyword := table.words.get(polite)) in _WITH_POLITENESS:
+        return keyword, None
+    head, _, rest = polite.partition(" ")
+    if table.words.get(head) is Keyword.TIME:
+        return _find_time(rest.split(), table)
     head, _, rest = whole.partition(" ")
     keyword = table.words.get(head)
     argument = _find_argument(keyword, rest, table) if rest else None
@@ -84,6 +96,16 @@ def _find_argument(keyword: Keyword | None, rest: str, table: KeywordTable) -> s
     if keyword is Keyword.PAUSE:
         return _find_days([word for word in words if word not in table.pause_fillers], table)
     return None
+
+
+def _find_time(words: Sequence[str], table: KeywordTable) -> tuple[Keyword | None, str | None]:
+    """What follows TIME: a part of the day, or a time of the clock or a word that asks, or else talk."""
+    said = [word for word in words if word not in table.time_fillers]
+    phrase = " ".join(said)
+    if phrase in table.times:
+        return Keyword.TIME, table.times[phrase]
+    is_clock = bool(said) and all(word[0].isdigit() or word in table.times for word in said)
+    return (Keyword.TIME if is_clock else None), None
 
 
 def _find_days(words: Sequence[str], table: KeywordTable) -> str | None:
@@ -127,6 +149,10 @@ def _trim(words: Sequence[str], courtesy: frozenset[str]) -> Sequence[str]:
     while end > start and words[end - 1] in courtesy:
         end -= 1
     return words[start:end]
+
+
+def _trim_politeness(whole: str, table: KeywordTable) -> str:
+    return " ".join(_trim(whole.split(), table.politeness))
 
 
 def _is_reaction(body: str, table: KeywordTable) -> bool:

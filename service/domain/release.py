@@ -135,6 +135,9 @@ def _welcome_first(facts: ReleaseFacts, now: datetime) -> Verdict | None:
 def _paused(facts: ReleaseFacts, now: datetime) -> Verdict | None:
     if facts.kind in ANSWER_KINDS or facts.paused_until is None or facts.paused_until <= now:
         return None
+    if facts.kind is MessageKind.ADMIN:
+        # The question and the goodbye at the end, what the line is not: said once, so they wait for the end.
+        return Hold(facts.paused_until, "paused", facts.paused_until + KIND_RULES[facts.kind].useful_for)
     return _hold_or_expire(facts, facts.paused_until, "paused")
 
 

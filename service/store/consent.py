@@ -27,6 +27,7 @@ class ConsentKind(StrEnum):
     REOPENED = "reopened"
     PAUSED = "paused"
     RESUMED = "resumed"
+    KEPT = "kept"
     ERASED = "erased"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, Integer, SmallInteger, String, select, text
@@ -33,7 +34,7 @@ class Conversation(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     participant_id: Mapped[int] = mapped_column(ForeignKey("participants.id"))
-    message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"), index=True)
     check_in_id: Mapped[str] = mapped_column(String(40))
     check_in_version: Mapped[int] = mapped_column(Integer)
     question_id: Mapped[str] = mapped_column(String(40))
@@ -63,3 +64,13 @@ def find_open_conversation(session: Session, participant_id: int) -> Conversatio
         Conversation.participant_id == participant_id, Conversation.closed_at.is_(None)
     )
     return session.scalars(query).first()
+
+
+def list_answers_since(session: Session, participant_id: int, since: datetime) -> Sequence[Answer]:
+    """A person's answers after `since` (aware UTC), oldest first."""
+    query = (
+        select(Answer)
+        .where(Answer.participant_id == participant_id, Answer.answered_at > since)
+        .order_by(Answer.id)
+    )
+    return session.scalars(query).all()

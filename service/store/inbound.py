@@ -56,6 +56,7 @@ class TaskKind(StrEnum):
     CONFIGURATION = "configuration"
     SIGN_UP_PAGE = "sign_up_page"
     LOOP = "loop"
+    STEPPED_UP = "stepped_up"
 
 
 class Task(Base):

@@ -6,10 +6,23 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 from enum import StrEnum
 
-from sqlalchemy import Boolean, Date, ForeignKey, Index, Integer, String, Time, bindparam, select, text
+from sqlalchemy import (
+    Boolean,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Time,
+    bindparam,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.domain.phone import PhoneNumber
+from service.domain.time_of_day import TimeOfDay
 from service.store.base import Base
 from service.store.keyring import Keyring
 from service.store.types import BigId, EncryptedText, UtcInstant, Word
@@ -66,6 +79,7 @@ class Participant(Base):
     wants_plain: Mapped[bool] = mapped_column(Boolean, default=False)
     window_opens: Mapped[time | None] = mapped_column(Time)
     window_closes: Mapped[time | None] = mapped_column(Time)
+    time_of_day: Mapped[TimeOfDay | None] = mapped_column(Word(TimeOfDay, 8))
     window_opens_sunday: Mapped[time | None] = mapped_column(Time)
     paused_until: Mapped[datetime | None] = mapped_column(UtcInstant)
     next_plan_at: Mapped[datetime | None] = mapped_column(UtcInstant)
@@ -77,7 +91,13 @@ class Participant(Base):
 
 
 class Enrollment(Base):
-    """A participant in a program. Day 0 is `anchor_on`; nothing before `started_on` is ever planned."""
+    """A participant in a program. Day 0 is `anchor_on`; nothing before `started_on` is ever planned.
+
+    `cadence_shift` is how many rows of the program sparser (or denser, negative) they asked for; from
+    `stepped_up_on` to before `stepped_up_until` the densest row holds; `less_at` is when they last asked for
+    less: answers before it step nothing up. `kept_on` is when they asked to go on after the program's end.
+    Dates are local.
+    """
 
     __tablename__ = "enrollments"
     __table_args__ = (
@@ -100,6 +120,11 @@ class Enrollment(Base):
     started_on: Mapped[date | None] = mapped_column(Date)
     started_at: Mapped[datetime | None] = mapped_column(UtcInstant)
     version: Mapped[int] = mapped_column(Integer, default=1)
+    cadence_shift: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    stepped_up_on: Mapped[date | None] = mapped_column(Date)
+    stepped_up_until: Mapped[date | None] = mapped_column(Date)
+    less_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    kept_on: Mapped[date | None] = mapped_column(Date)
     created_at: Mapped[datetime] = mapped_column(UtcInstant)
     ended_at: Mapped[datetime | None] = mapped_column(UtcInstant)
 

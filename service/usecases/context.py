@@ -43,23 +43,22 @@ class Context:
         return dict(self._fields[key])
 
     def _find_fields(self, country: str, language: str) -> dict[str, str]:
-        lines = {kind: self._find_line(country, kind) for kind in ("emergency", "crisis", "treatment")}
-        numbers = {kind: _number(line) for kind, line in lines.items()}
-        crisis = lines["crisis"]
-        takes_texts = crisis is not None and crisis.sms is not None and crisis.sms == crisis.voice
-        phrase = self.catalog.get("phrase/call-or-text" if takes_texts else "phrase/call", language)
-        numbers["crisis_contact"] = render(phrase.body, {"number": numbers["crisis"]})
-        return {
-            "org": self.settings.org_name,
-            "org_phone": self.settings.org_phone,
-            "org_hours": self.settings.org_hours,
-            **numbers,
-        }
+        ours = self.settings
+        who = {"org": ours.org_name, "org_phone": ours.org_phone, "org_hours": ours.org_hours}
+        return who | find_hotline_fields(self.catalog, country, ours.org_country, language)
 
-    def _find_line(self, country: str, kind: str) -> Hotline | None:
-        hotlines = self.catalog.hotlines
-        ours = self.settings.org_country
-        return find_hotline(hotlines, country, kind) or find_hotline(hotlines, ours, kind)
+
+def find_hotline_fields(catalog: Catalog, country: str, ours: str, language: str) -> dict[str, str]:
+    """The placeholders of the hotlines of a country; those of `ours` for a kind that it does not have."""
+    lines = {
+        kind: find_hotline(catalog.hotlines, country, kind) or find_hotline(catalog.hotlines, ours, kind)
+        for kind in ("emergency", "crisis", "treatment")
+    }
+    numbers = {kind: _number(line) for kind, line in lines.items()}
+    crisis = lines["crisis"]
+    takes_texts = crisis is not None and crisis.sms is not None and crisis.sms == crisis.voice
+    phrase = catalog.get("phrase/call-or-text" if takes_texts else "phrase/call", language)
+    return numbers | {"crisis_contact": render(phrase.body, {"number": numbers["crisis"]})}
 
 
 def new_reference() -> str:

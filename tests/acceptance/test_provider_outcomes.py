@@ -25,7 +25,7 @@ from tests.standin import Fault, accept_then_timeout, garbage, reset_after_accep
 
 S = MessageState
 # Their program is long over, so that the welcome is the only text they get.
-PERSON = "{},Ana Example,America/New_York,en,,2025-11-10,written,2026-11-20T15:00,intake desk,"
+PERSON = "{},Ana Example,America/New_York,en,,2025-11-01,written,2026-11-20T15:00,intake desk,"
 READ_SECONDS = 1.0
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 

@@ -19,7 +19,7 @@ from tests.integration.test_import_participants import run_import
 from tests.standin import status
 
 # Their program is long over, so that the welcome is the only text they get.
-PERSON = "{},Ana Example,America/New_York,en,,2025-11-10,written,2026-11-20T15:00,intake desk,"
+PERSON = "{},Ana Example,America/New_York,en,,2025-11-01,written,2026-11-20T15:00,intake desk,"
 UNKNOWN_CODES = (1, 19999, 21999, 30999, 63999, 99999, 2**31 - 1)
 REFUSALS = (400, 401, 402, 403, 404, 405, 409, 410, 413, 422, 431, 451)
 

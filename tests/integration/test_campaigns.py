@@ -380,7 +380,7 @@ def test_an_edit_waits_for_who_is_planning_by_the_old_version_and_then_the_new_o
     with ThreadPoolExecutor(1) as editor:
         with context.database.begin() as session:
             people = claim_people(session, at, 10)
-            sources = load_sources(session, context.keyring)
+            sources = load_sources(session, context)
             edit = editor.submit(plans.save, LATER)
             with pytest.raises(TimeoutError):
                 edit.result(timeout=0.3)

@@ -36,7 +36,7 @@ def days_of(line: ProviderLine) -> list[date]:
     with line.context.database.read() as session:
         row = session.execute(select(*LIVES_BY).where(Participant.id == line.people[0])).one()
         people = {row.id: as_due_person(row)}
-        sources = load_sources(session, line.context.keyring)
+        sources = load_sources(session, line.context)
         existing: ExistingTexts = load_existing(session, people, sources)[row.id]
     return existing.capped + [day for day, texts in existing.seated.items() for _ in texts]
 

@@ -38,9 +38,14 @@ def plans(context: Context) -> Plans:
 
 
 def keys(plans: Plans, *states: str) -> list[str]:
-    """What each text of these states is for: date and slot. Of the person who joined last."""
+    """What each text of these states is for: date and slot. Of the person who joined last.
+
+    Nudges are left out: they follow silence, not a day.
+    """
     newest = select(func.max(Participant.id)).scalar_subquery()
-    query = select(Message.dedupe_key).where(Message.state.in_(states), Message.participant_id == newest)
+    query = select(Message.dedupe_key).where(
+        Message.state.in_(states), Message.participant_id == newest, Message.kind != K.NUDGE
+    )
     with plans.context.database.read() as session:
         return [":".join(key.split(":")[2:]) for key in session.scalars(query.order_by(Message.id))]
 

@@ -20,7 +20,7 @@ from service.usecases.context import Context
 from service.usecases.operations.program_rows import sync_programs
 from service.usecases.sending.edits import apply_changes
 from tests.conftest import NOW
-from tests.integration.planning import Plans, open_plans
+from tests.integration.planning import PLAIN_YEAR, Plans, open_plans
 
 K = MessageKind
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -35,7 +35,7 @@ def plans(context: Context) -> Plans:
 def store_edit(plans: Plans, edit: Edit) -> None:
     """Store an edited first-year program as its next version, and apply it."""
     definitions = dict(plans.context.catalog.program_definitions)
-    data = copy.deepcopy(definitions["first-year"])
+    data = copy.deepcopy(PLAIN_YEAR)
     edit(data)
     catalog = replace(
         plans.context.catalog, program_definitions=MappingProxyType({**definitions, "first-year": data})
@@ -189,4 +189,5 @@ def test_only_what_the_older_version_never_reached_is_lost_to_the_past() -> None
     older, newer = steps_at(a=5, b=20, c=30), steps_at(a=3, b=8, c=30, d=2)
 
     assert [step.id for step in find_put_in_past(newer, older, 10)] == ["b", "d"]
+    assert [step.id for step in find_put_in_past(newer, older, 16)] == ["b"], "d is new, and long past"
     assert former_days(newer, [older]) == {"a": (5,), "b": (20,)}

@@ -140,6 +140,18 @@ word: bridge
 days: 9
 frequency: {en: "daily", es: "diario"}
 """,
+    "style.yaml": """\
+denied: [{because: it sells, source: A3, words: {en: [act now]}}]
+stigmatizing: [{because: it shames, source: A3, words: {en: [addict*]}}]
+revealing: [{because: it tells, source: B10, words: {en: [meeting]}}]
+hard: {en: {utilize: use}}
+asking: {en: [try], es: [pruebe]}
+not_asking_after: {en: [to]}
+imperatives: {en: [call]}
+names: [SMART Recovery]
+revealing_fields: [place]
+opting_topics: [consent]
+""",
     "keywords.yaml": """\
 keywords:
   stop: {en: [stop], es: [alto]}
@@ -153,10 +165,18 @@ keywords:
   resume: {en: [resume]}
   lang: {en: [lang]}
   wrong: {en: [wrong]}
+  more: {en: [more]}
+  less: {en: [less]}
+  time: {en: [time]}
+  keep: {en: [keep]}
 languages: {es: [espanol]}
 pause_numbers: {one: 1}
 pause_units: {days: 1}
 pause_fillers: [for]
+times: {morning: ["1"], midday: ["2"], evening: ["3"]}
+time_fillers: [the]
+keeps: {en: [continue]}
+politeness: [please]
 courtesy: [please]
 clause_breaks: [but]
 reactions: [liked]
@@ -321,7 +341,7 @@ def test_every_wording_of_a_text_has_the_hash_that_is_signed(root: Path) -> None
     assert hashes == {catalog.text("tip/walk").sha256}
 
 
-TIPS, REPLIES, LINES = "texts/tips.yaml", "texts/more/replies.yaml", "hotlines.yaml"
+TIPS, REPLIES, LINES, STYLE = "texts/tips.yaml", "texts/more/replies.yaml", "hotlines.yaml", "style.yaml"
 WEEKLY, YEAR, SHORT, WORDS = (
     "check_ins/weekly.yaml",
     "programs/first-year.yaml",
@@ -520,7 +540,11 @@ LONG = "a" * 161
         (WORDS, "es: [alto]", "es: [2]", "2: keywords.stop.es: 2 is not text; put it in quotes"),
         (WORDS, "es: [alto]", "es: [help]", "6: keywords.help.en: 'help' already means something else"),
         (WORDS, "stop_exceptions: []\n", "", "1: keywords: unknown sections [], missing sections"),
-        (WORDS, "<me>", "<they>", "22: stop_wordings: "),
+        (WORDS, "<me>", "<they>", "30: stop_wordings: "),
+        # style
+        (STYLE, "because: it sells, ", "", "1: style, denied: because is missing; expected text"),
+        (STYLE, "asking: {en: [try]", "asking: {en: [Try]", "5: style, asking: en has 'Try'; expected plain"),
+        (STYLE, "names:", "name:", "8: style: unknown key 'name'; expected one of denied, stigma"),
         # check-ins
         (
             WEEKLY,
@@ -638,6 +662,30 @@ LONG = "a" * 161
             "1: program first-year is there twice; expected an id of its",
         ),
         (YEAR, '"17:00"', "17:00", "22: step check: time is 1020; expected it in quotes, like '17:00'"),
+        (
+            YEAR,
+            "    texts:\n      - tip/walk\n      - tip/sleep",
+            "    topics: [move, spaceships]",
+            "31: step tips: no tip is about 'spaceships'; expected a topic of texts/",
+        ),
+        (
+            YEAR,
+            "check_ins: [weekly]",
+            "check_ins: [weekly]\n    nudge: [kind]",
+            "25: step check: no nudge is about 'kind'; expected a topic of texts/",
+        ),
+        (
+            YEAR,
+            "steps:",
+            'choices:\n  - {question: urgency, values: ["1"], topics: [move]}\nsteps:',
+            "11: there is no question 'urgency'; expected one of check_ins/",
+        ),
+        (
+            YEAR,
+            "steps:",
+            'step_up:\n  red:\n    - {question: mood, values: ["77"]}\nsteps:',
+            "12: '77' is no answer to mood; expected some of its values",
+        ),
         (YEAR, "weekdays: [MO]", "weekdays: MO", "19: step check: weekdays is 'MO'; expected a list"),
     ],
 )
@@ -660,7 +708,7 @@ def test_a_fault_is_one_line_with_file_line_and_what_was_expected(
         (LINES, "kind: emergency", "kind: 7", "messages/hotlines.yaml:2: "),
         (WEEKLY, "version: 1", "version: x", "messages/check_ins/weekly.yaml:2: "),
         (YEAR, "version: 1", "version: x", "messages/programs/first-year.yaml:2: "),
-        (WORDS, "pause_fillers: [for]", "pause_fillers: for", "messages/keywords.yaml:16: "),
+        (WORDS, "pause_fillers: [for]", "pause_fillers: for", "messages/keywords.yaml:20: "),
     ],
 )
 def test_a_fault_names_the_file_it_is_in(root: Path, name: str, old: str, new: str, file: str) -> None:
@@ -675,13 +723,13 @@ def test_a_check_in_that_is_there_twice_is_refused(root: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [LINES, WORDS, TIPS, WEEKLY, YEAR])
+@pytest.mark.parametrize("name", [LINES, WORDS, STYLE, TIPS, WEEKLY, YEAR])
 def test_an_empty_file_is_a_fault_and_not_a_crash(root: Path, name: str) -> None:
     (root / name).write_text("# nothing yet\n", encoding="utf-8")
     assert fault_of(root).startswith(f"messages/{name}:1: ")
 
 
-@pytest.mark.parametrize("name", [LINES, WORDS])
+@pytest.mark.parametrize("name", [LINES, WORDS, STYLE])
 def test_a_missing_file_is_a_fault(root: Path, name: str) -> None:
     (root / name).unlink()
     assert fault_of(root) == f"messages/{name}:1: the file is missing; expected it to be there"

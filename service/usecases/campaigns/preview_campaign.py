@@ -119,7 +119,7 @@ def _about(context: Context, row: StoredCampaign, now: datetime) -> Data:
 def _preview(context: Context, due: DueCampaign, now: datetime, report: Progress | None) -> Data:
     tally = _Tally()
     with context.database.read() as session:
-        sources = _with(load_sources(session, context.keyring), due)
+        sources = _with(load_sources(session, context), due)
         ids = session.scalars(
             select(Enrollment.participant_id)
             .where(Enrollment.status.in_((EnrollmentStatus.WAITING, EnrollmentStatus.ACTIVE)))

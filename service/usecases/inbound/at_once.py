@@ -54,7 +54,7 @@ def find_outcome_at_once(
     body: str, reading: TextReading, *, has_media: bool, had_receipt: bool
 ) -> Outcome | None:
     """What a text comes to that an active person sent while nothing was asked; None if it may change more."""
-    if reading.is_stop or reading.is_wrong_number:
+    if reading.is_stop or reading.is_wrong_number or reading.may_keep:
         return None
     if reading.keyword is Keyword.HELP:
         return help_outcome(is_known=True)

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from sqlalchemy import insert
 
-from service.domain.check_ins import Answered, CheckIn, Question, Skipped, read_answer, reply_text_id
+from service.domain.check_ins import (
+    Answered,
+    CheckIn,
+    Question,
+    Skipped,
+    StaffTask,
+    read_answer,
+    reply_text_id,
+)
 from service.domain.keywords import normalize
 from service.store.conversations import Answer, Conversation
 from service.store.inbound import TaskKind
 from service.usecases.inbound.free_text import queue_for_staff
 from service.usecases.inbound.reply import Incoming, Outcome, Reply
+from service.usecases.inbound.step_up import step_up_by_answers
 
 MAX_REASKS = 1
+_TASKS = {
+    StaffTask.CALL: (TaskKind.CALL, "asked_for_call"),
+    StaffTask.NEEDS_REPLY: (TaskKind.NEEDS_REPLY, "answer_for_staff"),
+}
 
 
 def answer_open_question(incoming: Incoming) -> Outcome | None:
@@ -56,6 +69,9 @@ def _accept(
             answered_at=incoming.now,
         )
     )
+    if (task := question.tasks.get(answer.value)) is not None:
+        incoming.note_task(*_TASKS[task])
+    step_up_by_answers(incoming)
     return _go_on(incoming, conversation, check_in, question, reply_text_id(question, answer.value))
 
 

@@ -1,7 +1,7 @@
 """The order in which a text is understood. Each handler changes rows and returns the answer.
 
-Stop wordings first, then help, then the open question, then the other keywords, and whatever is left goes
-to a human with one receipt in twelve hours.
+Stop wordings first, then help, then what was asked last (to agree, to go on, the open question), then the
+other keywords, and whatever is left goes to a human with one receipt in twelve hours.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from service.domain.keywords import Keyword
-from service.usecases.inbound import consent_words, settings_words
+from service.usecases.inbound import consent_words, keep_words, rhythm_words, settings_words
 from service.usecases.inbound.check_in_answers import answer_open_question
 from service.usecases.inbound.found_late import find_outdated
 from service.usecases.inbound.free_text import queue_for_staff
@@ -27,6 +27,10 @@ _HANDLERS: dict[Keyword, Handler] = {
     Keyword.PAUSE: settings_words.pause,
     Keyword.RESUME: settings_words.resume,
     Keyword.LANG: settings_words.set_language,
+    Keyword.MORE: rhythm_words.more,
+    Keyword.LESS: rhythm_words.less,
+    Keyword.TIME: rhythm_words.choose_time,
+    Keyword.KEEP: keep_words.keep,
 }
 
 _BEFORE_QUESTIONS = frozenset({Keyword.HELP, Keyword.INFO, Keyword.START})
@@ -48,7 +52,11 @@ def decide_outcome(incoming: Incoming) -> Outcome:
         return consent_words.stay_silent(incoming)
     if reading.keyword in _BEFORE_QUESTIONS:
         return _HANDLERS[reading.keyword](incoming)
-    outcome = consent_words.confirm_if_asked(incoming) or answer_open_question(incoming)
+    outcome = (
+        consent_words.confirm_if_asked(incoming)
+        or keep_words.keep_if_asked(incoming)
+        or answer_open_question(incoming)
+    )
     if outcome is not None:
         return outcome
     if reading.keyword is not None and reading.keyword in _HANDLERS:

@@ -28,6 +28,10 @@ _NEWER_WORDS: dict[Keyword, tuple[str, ...]] = {
     Keyword.PAUSE: ("pause", "resume", "start"),
     Keyword.RESUME: ("pause", "resume", "start"),
     Keyword.LANG: ("language",),
+    Keyword.MORE: ("more", "less"),
+    Keyword.LESS: ("more", "less"),
+    Keyword.TIME: ("time",),
+    Keyword.KEEP: ("keep",),
 }
 """What a later text of the same person may have been taken as that makes an older one pointless."""
 

@@ -119,13 +119,22 @@ def _forget_person(session: Session, participant: Participant, now: datetime) ->
         .where(Enrollment.participant_id == participant.id, Enrollment.status.in_(open_states))
         .values(status=EnrollmentStatus.ENDED, ended_at=now)
     )
+    # How often somebody was texted tells how they were.
+    rhythm = {
+        "cadence_shift": 0,
+        "stepped_up_on": None,
+        "stepped_up_until": None,
+        "less_at": None,
+        "kept_on": None,
+    }
+    session.execute(update(Enrollment).where(Enrollment.participant_id == participant.id).values(rhythm))
     session.execute(
         update(Task)
         .where(Task.participant_id == participant.id, Task.closed_at.is_(None))
         .values(closed_at=now, closed_by="erasure", outcome=REASON)
     )
     participant.phone = participant.phone_hash = participant.phone_key_id = participant.name = None
-    participant.area_timezones = ""
+    participant.area_timezones, participant.time_of_day = "", None
     participant.next_plan_at = participant.paused_until = participant.opt_in_asked_at = None
     participant.status, participant.erased_at = ParticipantStatus.ERASED, now
     session.flush()

@@ -72,6 +72,7 @@ def _profile(participant: Participant) -> Data:
         "timezone_is_confirmed": participant.zone_is_confirmed,
         "language": participant.language,
         "wants_plain": participant.wants_plain,
+        "time_of_day": str(participant.time_of_day) if participant.time_of_day else None,
         "paused_until": participant.paused_until,
         "next_plan_at": participant.next_plan_at,
         "created_at": participant.created_at,
@@ -88,6 +89,11 @@ def _enrollments(session: Session, participant_id: int) -> list[Data]:
             "discharge_on": row.discharge_on,
             "day_zero_on": row.anchor_on,
             "started_on": row.started_on,
+            "rows_sparser": row.cadence_shift,
+            "stepped_up_on": row.stepped_up_on,
+            "stepped_up_until": row.stepped_up_until,
+            "less_at": row.less_at,
+            "kept_on": row.kept_on,
         }
         for row in session.scalars(query)
     ]

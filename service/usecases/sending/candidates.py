@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -13,10 +13,22 @@ from service.domain.day_plan import Candidate, PersonHours
 from service.domain.kinds import MessageKind
 from service.domain.local_time import local_date, start_of_day, to_utc
 from service.domain.meetings import ReminderPlan, occurrences_between, plan_reminder
-from service.domain.program import LatePolicy, Program, next_day_with_steps, steps_on
-from service.domain.quiet_hours import DEFAULT_WINDOW, SendingWindow
+from service.domain.program import (
+    STANDARD_CADENCE,
+    Cadence,
+    LatePolicy,
+    Program,
+    StepDue,
+    next_day_with_steps,
+    steps_on,
+)
+from service.domain.program_answers import GivenAnswer, list_wanted_topics
+from service.domain.quiet_hours import DEFAULT_WINDOW, SendingWindow, is_open
+from service.domain.text_choice import NO_REPEAT_DAYS, Bank, choose_text
+from service.domain.time_of_day import TimeOfDay, chosen_time
 
 LOOK_AHEAD = timedelta(days=9)
+_DAY = timedelta(days=1)
 
 CAMPAIGN_TEXT = "campaign/"
 """What the text of a campaign with its own words is called, before its slot."""
@@ -31,9 +43,22 @@ class DueProgram:
     anchor_on: date
     started_on: date
     started_at: datetime
+    cadence: Cadence = STANDARD_CADENCE
 
     def is_over(self, program: Program, on: date) -> bool:
-        return (on - self.anchor_on).days >= program.days
+        """Whether `on` is after the last day: on that day itself an edit may still change what it says."""
+        return on >= self.over_on(program)
+
+    def over_on(self, program: Program) -> date:
+        """The first local date on which it is over."""
+        return self.anchor_on + timedelta(days=program.length(self.cadence) + 1)
+
+    def find_next_day(self, program: Program, after: date) -> date | None:
+        """The first date after `after` that says something, or on which it is over; None when it is over."""
+        found = next_day_with_steps(program, self.anchor_on, after, self.cadence)
+        if found is not None:
+            return found
+        return over_on if (over_on := self.over_on(program)) > after else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +88,14 @@ class DueCampaign:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What may speak to anybody: programs by id, running campaigns, and the versions that count.
+    """What may speak to anybody: programs, the bank of texts, running campaigns, the versions that count.
 
     `campaign_versions` has every campaign by source; None for one that is paused. `former_days` are, by
     program and step, days on which older versions said what the newest says on another day.
     """
 
     programs: Mapping[str, Program]
+    bank: Bank = field(default_factory=lambda: Bank({}))
     campaigns: Sequence[DueCampaign] = ()
     campaign_versions: Mapping[str, int | None] = field(default_factory=dict)
     former_days: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
@@ -80,7 +106,9 @@ class DuePerson:
     """A person whose day is to be planned, with everything that may speak on it.
 
     `said` is what went out on another day than it now stands on: campaigns that speak once, by source, and
-    steps as `e<enrollment>:<step>`.
+    steps as `e<enrollment>:<step>`. `used` are the texts of the last sixty days, by id with the newest date;
+    `answers` those of the last weeks; both only for whom a text must be chosen. `unanswered` are the keys of
+    questions that went out lately and met silence.
     """
 
     id: int
@@ -93,6 +121,10 @@ class DuePerson:
     meetings: list[DueMeeting] = field(default_factory=list)
     tags: frozenset[str] = frozenset()
     said: set[str] = field(default_factory=set)
+    time_of_day: TimeOfDay | None = None
+    used: dict[str, date] = field(default_factory=dict)
+    answers: list[GivenAnswer] = field(default_factory=list)
+    unanswered: set[str] = field(default_factory=set)
     audience: Person | None = None
 
     @property
@@ -127,23 +159,30 @@ def list_candidates(person: DuePerson, sources: Sources, on: date) -> list[Candi
 
 def _program_candidates(person: DuePerson, sources: Sources, on: date) -> list[Candidate]:
     found = []
+    said: set[tuple[MessageKind, str | None]] = set()
     for due in person.programs:
         program = sources.programs.get(due.program_id)
         if program is None or on < due.started_on:
             continue
         source = f"e{due.enrollment_id}"
-        for step in steps_on(program, due.anchor_on, on):
-            at = to_utc(on, step.at, person.zone)
-            refused = "before_enrollment" if at < due.started_at and step.late is LatePolicy.SKIP else None
-            if person.said and f"{source}:{step.step_id}" in person.said:
-                refused = "already_sent"
+        for step in steps_on(program, due.anchor_on, on, due.cadence):
+            if step.nudges and not _met_silence(person, source, on - _DAY, step.nudges):
+                continue
+            at = _time_of(step, person, on)
+            refused = _find_step_refusal(person, due, step, at, said)
+            text_id = step.text_id
+            if refused is None:
+                said.add((step.kind, step.check_in_id or step.text_id))
+                if step.topics:
+                    text_id = _choose(person, sources.bank, program, step, (on - due.anchor_on).days, on)
+                    refused = "no_fresh_text" if text_id is None else None
             found.append(
                 Candidate(
-                    key=f"{source}:{person.id}:{on.isoformat()}:{step.step_id}",
+                    key=key_of(source, person.id, on, step.step_id),
                     source=source,
                     source_version=program.version,
                     kind=step.kind,
-                    text_id=step.text_id or "",
+                    text_id=text_id or "",
                     check_in_id=step.check_in_id,
                     late=step.late,
                     at=at,
@@ -153,12 +192,77 @@ def _program_candidates(person: DuePerson, sources: Sources, on: date) -> list[C
     return found
 
 
+def _find_step_refusal(
+    person: DuePerson,
+    due: DueProgram,
+    step: StepDue,
+    at: datetime,
+    said: Collection[tuple[MessageKind, str | None]],
+) -> str | None:
+    """Why a step must not be said after all. `said` is what the person's other programs say that day."""
+    if person.said and f"e{due.enrollment_id}:{step.step_id}" in person.said:
+        return "already_sent"
+    if at < due.started_at and step.late is LatePolicy.SKIP:
+        return "before_enrollment"
+    what = step.check_in_id or step.text_id
+    return "said_already" if what is not None and (step.kind, what) in said else None
+
+
+def _time_of(step: StepDue, person: DuePerson, on: date) -> datetime:
+    """When a step is due (aware UTC): in the chosen part of the day where the person's hours permit it."""
+    at = to_utc(on, chosen_time(step.at, person.time_of_day), person.zone)
+    if person.time_of_day is not None and not is_open(at, person.window, person.hours_zones):
+        return to_utc(on, step.at, person.zone)
+    return at
+
+
+def _met_silence(person: DuePerson, source: str, on: date, step_id: str) -> bool:
+    return bool(person.unanswered) and key_of(source, person.id, on, step_id) in person.unanswered
+
+
+def key_of(source: str, participant_id: int, on: date, slot: str) -> str:
+    """What a text is for: who says it, to whom, on which local date, in which place. Unique."""
+    return f"{source}:{participant_id}:{on.isoformat()}:{slot}"
+
+
+def _choose(person: DuePerson, bank: Bank, program: Program, step: StepDue, day: int, on: date) -> str | None:
+    """Choose a text of the bank for somebody, and note that they have it."""
+    oldest = on - timedelta(days=NO_REPEAT_DAYS)
+    used = {text_id for text_id, last_on in person.used.items() if last_on > oldest}
+    wanted = list_wanted_topics(program.choices, person.answers, on) if person.answers else ()
+    text_id = choose_text(bank, step.kind, step.topics, program.phase_of(day), step.turn, used, wanted)
+    if text_id is not None:
+        person.used[text_id] = on
+    return text_id
+
+
+def list_steps_of_choice(
+    person: DuePerson, sources: Sources, planned: Collection[str], first: date, last: date
+) -> Iterator[tuple[Program, date, StepDue]]:
+    """The steps from `first` to `last`, local dates, for which a text must be chosen for somebody.
+
+    `planned` are the keys of what is planned or gone: a question that is not among them has no nudge.
+    """
+    for due in person.programs:
+        program = sources.programs.get(due.program_id)
+        on: date | None = first if program is not None else None
+        while program is not None and on is not None and on <= last:
+            for step in steps_on(program, due.anchor_on, on, due.cadence):
+                if step.nudges is not None:
+                    source = f"e{due.enrollment_id}"
+                    if planned and key_of(source, person.id, on - _DAY, step.nudges) in planned:
+                        yield program, on, step
+                elif step.topics:
+                    yield program, on, step
+            on = next_day_with_steps(program, due.anchor_on, on, due.cadence) if on < last else None
+
+
 def as_audience(person: DuePerson, programs: Mapping[str, Program]) -> Person:
     """A person as the audience of a campaign sees them; put together once everything about them is read."""
     if person.audience is not None:
         return person.audience
     enrolled = [
-        Enrolled(due.program_id, due.anchor_on, due.started_on, programs[due.program_id].days)
+        Enrolled(due.program_id, due.anchor_on, due.started_on, programs[due.program_id].length(due.cadence))
         for due in person.programs
         if due.program_id in programs
     ]
@@ -257,7 +361,7 @@ def next_day_to_plan(person: DuePerson, sources: Sources, through: date) -> date
         day
         for due in person.programs
         if due.program_id in programs
-        and (day := next_day_with_steps(programs[due.program_id], due.anchor_on, through)) is not None
+        and (day := due.find_next_day(programs[due.program_id], through)) is not None
     ]
     for meeting in person.meetings:
         tomorrow = start_of_day(through + timedelta(days=1), person.zone)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from service.domain.day_plan import Candidate, DayCounts, PlannedText
@@ -16,7 +16,8 @@ from service.domain.delivery import ON_ITS_WAY, STOPPABLE, MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
 from service.domain.local_time import local_date
 from service.domain.program import LatePolicy
-from service.store.bulk import is_one_of
+from service.store.base import table_of
+from service.store.bulk import ForMany, is_one_of
 from service.store.messages import Message
 from service.store.participants import Participant, ParticipantStatus
 from service.usecases.sending.candidates import (
@@ -26,6 +27,7 @@ from service.usecases.sending.candidates import (
     person_hours,
 )
 
+ASKING = frozenset({MessageKind.CHECKIN, MessageKind.CHECKUP, MessageKind.PULSE})
 COUNTED = STOPPABLE | ON_ITS_WAY
 """Texts that count toward a day's and a week's limit: still to go, or surely or possibly gone."""
 
@@ -38,6 +40,7 @@ LIVES_BY = (
     Participant.window_opens,
     Participant.window_closes,
     Participant.window_opens_sunday,
+    Participant.time_of_day,
     Participant.language,
     Participant.planned_through,
     Participant.status,
@@ -59,13 +62,15 @@ class ExistingTexts:
     """What a person's days already hold: keys of texts, and the local dates of capped ones.
 
     `seated` are capped texts that wait for their day, and may lose their place to one of higher precedence;
-    they are not in `capped`. `void` are those that no longer stand; they are in neither.
+    they are not in `capped`. `void` are those that no longer stand; they are in neither. `asked` are the
+    dates that have a question, waiting or gone.
     """
 
     keys: set[str] = field(default_factory=set)
     capped: list[date] = field(default_factory=list)
     seated: dict[date, list[PlannedText]] = field(default_factory=lambda: defaultdict(list))
     void: list[VoidText] = field(default_factory=list)
+    asked: set[date] = field(default_factory=set)
 
     def count_on(self, on: date) -> DayCounts:
         """Capped texts of the day and its week that cannot lose their place on this day."""
@@ -113,10 +118,35 @@ def as_due_person(row: Any) -> DuePerson:
         id=row.id,
         hours_zones=zones,
         window=window,
+        time_of_day=row.time_of_day,
         language=row.language,
         planned_through=row.planned_through,
         is_active=row.status == ParticipantStatus.ACTIVE,
     )
+
+
+_MESSAGES = table_of(Message)
+_STANDING = ForMany(
+    lambda one_of: select(
+        _MESSAGES.c.id,
+        _MESSAGES.c.participant_id,
+        _MESSAGES.c.dedupe_key,
+        _MESSAGES.c.kind,
+        _MESSAGES.c.state,
+        _MESSAGES.c.local_on,
+        case(
+            (
+                _MESSAGES.c.state.in_(ON_ITS_WAY),
+                func.coalesce(_MESSAGES.c.accepted_at, _MESSAGES.c.send_after),
+            ),
+            (_MESSAGES.c.due_at != _MESSAGES.c.send_after, _MESSAGES.c.due_at),
+        ).label("other_time"),
+    ).where(
+        one_of(_MESSAGES.c.participant_id),
+        _MESSAGES.c.state != MessageState.CANCELED,
+        _MESSAGES.c.local_on >= bindparam("since"),
+    )
+)
 
 
 def load_existing(
@@ -129,22 +159,8 @@ def load_existing(
     """
     existing: dict[int, ExistingTexts] = defaultdict(ExistingTexts)
     oldest = min((person.planned_through or date.max) for person in people.values())
-    since = oldest - timedelta(days=8) if oldest != date.max else None
-    query = select(
-        Message.id,
-        Message.participant_id,
-        Message.dedupe_key,
-        Message.kind,
-        Message.state,
-        Message.local_on,
-        case(
-            (Message.state.in_(ON_ITS_WAY), func.coalesce(Message.accepted_at, Message.send_after)),
-            (Message.due_at != Message.send_after, Message.due_at),
-        ).label("other_time"),
-    ).where(is_one_of(session, Message.participant_id, people), Message.state != MessageState.CANCELED)
-    if since is not None:
-        query = query.where(Message.local_on >= since)
-    rows = session.execute(query).all()
+    since = oldest - timedelta(days=8) if oldest != date.max else date.min
+    rows = _STANDING.run(session, people, since=since).all()
     waiting = _load_waiting(session, [row.id for row in rows if row.state in STOPPABLE])
     for row in rows:
         mine, person = existing[row.participant_id], people[row.participant_id]
@@ -155,6 +171,8 @@ def load_existing(
         mine.keys.add(row.dedupe_key)
         if row.state in COUNTED and KIND_RULES[MessageKind(row.kind)].is_capped and row.local_on:
             on = local_date(row.other_time, person.zone) if row.other_time else row.local_on
+            if row.kind in ASKING:
+                mine.asked.add(on)
             if text is not None and text.state is MessageState.PLANNED and not text.tries:
                 mine.seated[on].append(_as_planned(text, on))
             else:

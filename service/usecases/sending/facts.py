@@ -96,6 +96,10 @@ class BatchFacts:
             awaits_welcome=person.id in self.unwelcomed,
         )
 
+    def note_question(self, participant_id: int, until: datetime) -> None:
+        """A question is let go: no other one to this person until it is answered or over."""
+        self.open_until[participant_id] = until
+
     def count_released(self, message: Message, now: datetime) -> None:
         if message.participant_id is None or not KIND_RULES[MessageKind(message.kind)].is_capped:
             return

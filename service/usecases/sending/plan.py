@@ -41,6 +41,7 @@ from service.usecases.sending.candidates import (
     list_candidates,
     next_day_to_plan,
 )
+from service.usecases.sending.choices import load_choices
 from service.usecases.sending.due_people import (
     COUNTED,
     ExistingTexts,
@@ -186,9 +187,10 @@ def _plan_people(
     """Plan people who are locked. What runs is read after that lock: see `void.py`."""
     if not people:
         return
-    sources = load_sources(session, context.keyring)
+    sources = load_sources(session, context)
     load_speakers(session, people, sources)
     existing = load_existing(session, people, sources)
+    load_choices(session, people, existing, sources, now)
     void_texts(session, [one for mine in existing.values() for one in mine.void], now)
     rows: list[dict[str, Any]] = []
     moves: list[tuple[int, date, datetime | None]] = []
@@ -229,6 +231,7 @@ def _plan_person(
             existing.count_on(on),
             now,
             existing.seated.get(on, ()),
+            has_asked=on in existing.asked,
         )
         for text in texts:
             existing.keys.add(text.candidate.key)

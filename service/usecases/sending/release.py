@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session, load_only
 
 from service.domain.delivery import MessageState
@@ -15,6 +15,7 @@ from service.domain.pacing import CONSENT_HOLDS_FOR
 from service.domain.release import Cancel, Expire, Hold, Release, Verdict, decide_release
 from service.domain.segments import count_segments
 from service.gateways.sms.protocol import OutgoingSms
+from service.store.base import table_of
 from service.store.bulk import ForMany
 from service.store.clock import elapsed_seconds
 from service.store.conversations import Conversation
@@ -229,6 +230,8 @@ def _decide(
     verdict = decide_release(facts.of(message, person, rendered), now)
     if isinstance(verdict, Release) and isinstance(rendered, RenderedText):
         facts.count_released(message, now)
+        if rendered.opens_check_in is not None and person is not None:
+            facts.note_question(person.id, now + timedelta(hours=rendered.opens_check_in.window_hours))
         return _Going(message, person, rendered, verdict, count_segments(rendered.body).segments)
     if isinstance(verdict, Cancel) and verdict.reason == EDITED and person is not None:
         # At the edit it was under way, so the planner left it alone: its day is planned anew now.
@@ -304,26 +307,35 @@ def _let_go(
     return ready
 
 
+_CONVERSATIONS = table_of(Conversation)
+_CLOSE_OPEN = (
+    update(_CONVERSATIONS)
+    .where(
+        _CONVERSATIONS.c.participant_id == bindparam("b_participant_id"), _CONVERSATIONS.c.closed_at.is_(None)
+    )
+    .values(closed_at=bindparam("b_now"), close_reason="expired")
+)
+_OPEN = insert(_CONVERSATIONS)
+
+
 def _open_conversation(
     session: Session, message: Message, person: Participant, rendered: RenderedText, now: datetime
 ) -> None:
     check_in = rendered.opens_check_in
     if check_in is None:
         return
-    session.execute(
-        update(Conversation)
-        .where(Conversation.participant_id == person.id, Conversation.closed_at.is_(None))
-        .values(closed_at=now, close_reason="expired")
+    connection = session.connection()
+    connection.execute(_CLOSE_OPEN, {"b_participant_id": person.id, "b_now": now})
+    connection.execute(
+        _OPEN,
+        {
+            "participant_id": person.id,
+            "message_id": message.id,
+            "check_in_id": check_in.id,
+            "check_in_version": check_in.version,
+            "question_id": check_in.questions[0].id,
+            "reasks": 0,
+            "opened_at": now,
+            "expires_at": now + timedelta(hours=check_in.window_hours),
+        },
     )
-    session.add(
-        Conversation(
-            participant_id=person.id,
-            message_id=message.id,
-            check_in_id=check_in.id,
-            check_in_version=check_in.version,
-            question_id=check_in.questions[0].id,
-            opened_at=now,
-            expires_at=now + timedelta(hours=check_in.window_hours),
-        )
-    )
-    session.flush()

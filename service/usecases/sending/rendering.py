@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime, format_time
@@ -16,7 +16,7 @@ from service.domain.kinds import ANSWER_KINDS, MessageKind
 from service.domain.meeting_words import fold_to_gsm, name_and_place
 from service.domain.meetings import day_word, next_occurrence
 from service.domain.phone import PhoneNumber, find_e164
-from service.domain.program import Program
+from service.domain.program import NUDGE_SUFFIX, Program
 from service.domain.segments import count_segments
 from service.domain.template import TemplateError, render
 from service.store.campaigns import CampaignStatus, StoredCampaign, read_campaign
@@ -25,7 +25,8 @@ from service.store.messages import Message
 from service.store.participants import Participant, list_open_enrollments
 from service.usecases.context import Context
 from service.usecases.people.wording import frequency_of
-from service.usecases.sending.candidates import CAMPAIGN_TEXT
+from service.usecases.sending.candidates import CAMPAIGN_TEXT, key_of
+from service.usecases.sending.unanswered import find_reason_against
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,21 @@ def _meeting_text(
     return text_id, fields
 
 
+def _nudge_fields(
+    session: Session,
+    message: Message,
+    _person: Participant,
+    _programs: dict[str, Program],
+    _now: datetime,
+) -> Details:
+    """A nudge follows a question that went out the day before, after which the person wrote nothing."""
+    source, owner, on, step_id = message.dedupe_key.split(":")
+    asked_on = date.fromisoformat(on) - timedelta(days=1)
+    question = key_of(source, int(owner), asked_on, step_id.removesuffix(NUDGE_SUFFIX))
+    reason = find_reason_against(session, question)
+    return (message.text_id, {}) if reason is None else RenderFault(reason, is_final=True)
+
+
 def _locale(person: Participant) -> str:
     return "es_US" if person.language == "es" else "en_US"
 
@@ -237,4 +253,5 @@ _BUILDERS: dict[
 ] = {
     MessageKind.ADMIN: _admin_fields,
     MessageKind.MEETING_REMINDER: _meeting_fields,
+    MessageKind.NUDGE: _nudge_fields,
 }

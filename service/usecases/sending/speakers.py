@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.campaign import CampaignKind
 from service.domain.delivery import ON_ITS_WAY
-from service.domain.program import Program, former_days, program_from_data
-from service.store.bulk import is_one_of
+from service.domain.program import STANDARD_CADENCE, Cadence, Program, former_days, program_from_data
+from service.store.base import table_of
+from service.store.bulk import ForMany, is_one_of
 from service.store.campaigns import CampaignStatus, StoredCampaign, read_campaign
 from service.store.keyring import Keyring
 from service.store.meetings import ChosenMeeting, Meeting
 from service.store.messages import Message
 from service.store.participants import Enrollment, EnrollmentStatus, ParticipantTag
 from service.store.service_state import ProgramVersion, list_programs
+from service.usecases.context import Context
 from service.usecases.people.tags import hashed_word
 from service.usecases.sending.candidates import (
     DueCampaign,
@@ -27,7 +29,7 @@ from service.usecases.sending.candidates import (
 )
 
 
-def load_sources(session: Session, keyring: Keyring) -> Sources:
+def load_sources(session: Session, context: Context) -> Sources:
     """Programs and campaigns as they stand now. The statements after a lock see what was saved before it."""
     programs = list_programs(session)
     standing = session.execute(select(StoredCampaign.id, StoredCampaign.version, StoredCampaign.status)).all()
@@ -40,8 +42,8 @@ def load_sources(session: Session, keyring: Keyring) -> Sources:
         rows = session.scalars(
             select(StoredCampaign).where(StoredCampaign.id.in_(running)).order_by(StoredCampaign.id)
         )
-        campaigns = [as_due_campaign(row, keyring) for row in rows]
-    return Sources(programs, campaigns, versions, _former_days(session, programs))
+        campaigns = [as_due_campaign(row, context.keyring) for row in rows]
+    return Sources(programs, context.catalog.bank, campaigns, versions, _former_days(session, programs))
 
 
 def as_due_campaign(row: StoredCampaign, keyring: Keyring) -> DueCampaign:
@@ -71,44 +73,58 @@ def load_speakers(session: Session, people: dict[int, DuePerson], sources: Sourc
     _load_said(session, people, sources)
 
 
-def _load_programs(session: Session, people: dict[int, DuePerson]) -> None:
-    enrollments = session.execute(
+_ENROLLMENTS, _CHOSEN, _MEETINGS = table_of(Enrollment), table_of(ChosenMeeting), table_of(Meeting)
+_ENROLLED = ForMany(
+    lambda one_of: (
         select(
-            Enrollment.id,
-            Enrollment.participant_id,
-            Enrollment.program_id,
-            Enrollment.anchor_on,
-            Enrollment.started_on,
-            Enrollment.started_at,
+            _ENROLLMENTS.c.id,
+            _ENROLLMENTS.c.participant_id,
+            _ENROLLMENTS.c.program_id,
+            _ENROLLMENTS.c.anchor_on,
+            _ENROLLMENTS.c.started_on,
+            _ENROLLMENTS.c.started_at,
+            _ENROLLMENTS.c.cadence_shift,
+            _ENROLLMENTS.c.stepped_up_on,
+            _ENROLLMENTS.c.stepped_up_until,
+            _ENROLLMENTS.c.kept_on,
         )
-        .where(
-            is_one_of(session, Enrollment.participant_id, people),
-            Enrollment.status == EnrollmentStatus.ACTIVE,
-        )
-        .order_by(Enrollment.id)
+        .where(one_of(_ENROLLMENTS.c.participant_id), _ENROLLMENTS.c.status == EnrollmentStatus.ACTIVE)
+        .order_by(_ENROLLMENTS.c.id)
     )
-    for row in enrollments:
-        people[row.participant_id].programs.append(
-            DueProgram(row.id, row.program_id, row.anchor_on, row.started_on, row.started_at)
+)
+_CHOSEN_MEETINGS = ForMany(
+    lambda one_of: (
+        select(
+            _CHOSEN.c.id,
+            _CHOSEN.c.participant_id,
+            _CHOSEN.c.minutes_before,
+            _CHOSEN.c.version,
+            _CHOSEN.c.created_at,
+            _MEETINGS.c.weekday,
+            _MEETINGS.c.starts_at,
+            _MEETINGS.c.timezone,
         )
+        .join(_MEETINGS, _MEETINGS.c.id == _CHOSEN.c.meeting_id)
+        .where(one_of(_CHOSEN.c.participant_id), _CHOSEN.c.ended_at.is_(None))
+    )
+)
+
+
+def _load_programs(session: Session, people: dict[int, DuePerson]) -> None:
+    for row in _ENROLLED.run(session, people):
+        own = row.cadence_shift, row.stepped_up_on, row.stepped_up_until, row.kept_on
+        cadence = _read_cadence(*own) if any(own) else STANDARD_CADENCE
+        people[row.participant_id].programs.append(
+            DueProgram(row.id, row.program_id, row.anchor_on, row.started_on, row.started_at, cadence)
+        )
+
+
+def _read_cadence(shift: int, up_on: date | None, up_until: date | None, kept_on: date | None) -> Cadence:
+    return Cadence(shift, up_on, up_until, is_kept=kept_on is not None)
 
 
 def _load_meetings(session: Session, people: dict[int, DuePerson]) -> None:
-    meetings = session.execute(
-        select(
-            ChosenMeeting.id,
-            ChosenMeeting.participant_id,
-            ChosenMeeting.minutes_before,
-            ChosenMeeting.version,
-            ChosenMeeting.created_at,
-            Meeting.weekday,
-            Meeting.starts_at,
-            Meeting.timezone,
-        )
-        .join(Meeting, Meeting.id == ChosenMeeting.meeting_id)
-        .where(is_one_of(session, ChosenMeeting.participant_id, people), ChosenMeeting.ended_at.is_(None))
-    )
-    for listed in meetings:
+    for listed in _CHOSEN_MEETINGS.run(session, people):
         people[listed.participant_id].meetings.append(
             DueMeeting(
                 listed.id,

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from click.testing import CliRunner
 from sqlalchemy import select
 
-from service.cli.main import main
 from service.domain.delivery import TRANSITIONS, MessageState
 from service.store.messages import Attempt, Message
 from service.store.staff import AuditEvent
@@ -137,12 +133,6 @@ def test_a_text_that_does_not_exist_is_one_line(cli: Cli) -> None:
     assert "no text nowhere/none" in cli.refusal("messages", "preview", "nowhere/none")
 
 
-def test_checking_the_catalog_lists_what_keeps_it_from_going_live(cli: Cli) -> None:
-    rows = cli.data("messages", "check")
-
-    assert "unsigned" in [row["check"] for row in rows]
-
-
 def test_a_preview_without_an_id_shows_every_text_in_the_language_asked_for(cli: Cli) -> None:
     english, spanish = (cli.data("messages", "preview", "--language", code) for code in ("en", "es"))
 
@@ -151,15 +141,3 @@ def test_a_preview_without_an_id_shows_every_text_in_the_language_asked_for(cli:
     by_id = {text["id"]: text["body"] for text in spanish}
     assert "Responda" in by_id["reply/stop"]
     assert all("{" not in text["body"] for text in english + spanish)
-
-
-def test_the_catalog_is_checked_without_settings_or_a_database(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    result = CliRunner().invoke(main, ["messages", "check"])
-
-    assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("unsigned: ")
-    assert list(tmp_path.iterdir()) == []

@@ -76,6 +76,26 @@ class TestKeywords:
             ("idioma inglés", Keyword.LANG, "en"),
             ("ESPAÑOL", Keyword.LANG, "es"),
             ("english", Keyword.LANG, "en"),
+            ("less please", Keyword.LESS, None),
+            ("Fewer texts!", Keyword.LESS, None),
+            ("text me less", Keyword.LESS, None),
+            ("Por favor menos mensajes", Keyword.LESS, None),
+            ("MAS", Keyword.MORE, None),
+            ("más mensajes por favor", Keyword.MORE, None),
+            ("more, thank you", Keyword.MORE, None),
+            ("time", Keyword.TIME, None),
+            ("TIME MORNING", Keyword.TIME, "morning"),
+            ("please time in the morning thanks", Keyword.TIME, "morning"),
+            ("HORA MAÑANA", Keyword.TIME, "morning"),
+            ("hora manana", Keyword.TIME, "morning"),
+            ("HORA MEDIODÍA", Keyword.TIME, "midday"),
+            ("hora por la tarde", Keyword.TIME, "evening"),
+            ("TIME 1", Keyword.TIME, "morning"),
+            ("HORA UNO", Keyword.TIME, "morning"),
+            ("TIME 4", Keyword.TIME, None),
+            ("time 9 am", Keyword.TIME, None),
+            ("time afternoon", Keyword.TIME, None),
+            ("keep please", Keyword.KEEP, None),
             ("wrong", Keyword.WRONG, None),
             ("número equivocado", Keyword.WRONG, None),
         ],
@@ -98,6 +118,16 @@ class TestKeywords:
             ("not a length of time", "pause 3 4 5"),
             ("a sentence, not a code", "join me at the meeting tonight please"),
             ("an unknown language", "lang xx"),
+            ("ordinary talk", "more or less"),
+            ("ordinary talk", "mas o menos"),
+            ("ordinary talk", "less is more"),
+            ("ordinary talk", "one more time"),
+            ("ordinary talk", "time for bed"),
+            ("ordinary talk", "time flies"),
+            ("ordinary talk", "hora de dormir"),
+            ("ordinary talk", "time 30 days"),
+            ("only to who was asked", "keep going"),
+            ("only to who was asked", "continue"),
             ("nothing is said", ""),
             ("nothing is said", "🙂"),
         ],
@@ -105,6 +135,24 @@ class TestKeywords:
     def test_a_message_that_says_more_or_something_else_is_no_keyword(self, reason: str, text: str) -> None:
         reading = read_text(text, TABLE)
         assert (reading.keyword, reading.argument, reading.is_exact) == (None, None, False), reason
+
+    @pytest.mark.parametrize(
+        ("text", "may_keep"),
+        [
+            ("yes", True),
+            ("Sí", True),
+            ("seguir", True),
+            ("KEEP", True),
+            ("Keep going, please", True),
+            ("continue", True),
+            ("no", False),
+            ("keep calm", False),
+            ("keep going to meetings", False),
+            ("yes but not today", False),
+        ],
+    )
+    def test_what_says_yes_to_going_on_is_known_as_that(self, text: str, *, may_keep: bool) -> None:
+        assert read_text(text, TABLE).may_keep is may_keep
 
     @given(
         word=st.sampled_from(sorted(TABLE.words)),
@@ -230,6 +278,9 @@ class TestTable:
             ("keywords", [], "must be a mapping"),
             ("languages", {"en": ["english"], "es": ["english"]}, "already means en"),
             ("pause_units", {"day": 0}, "whole number"),
+            ("times", {"dawn": ["dawn"]}, "expected one of"),
+            ("times", DATA["times"] | {"ask": ["noon"]}, "already means"),
+            ("times", {"ask": ["later"]}, "no words for morning"),
             ("stop_wordings", ["stop <nobody>"], "unknown word list <nobody>"),
             ("stop_wordings", ["Stop Texting"], "plain lower-case"),
             ("stop_wordings", ["*3 stop"], "must begin with a word"),
