@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import func, select
 
 from benchmarks.ground import NOW, enroll, fresh_database
+from service.scheduler import settle_memory
 from service.store.messages import Message
 from service.usecases.context import Context
 from service.usecases.sending.plan import plan_due
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--due", type=int, default=100_000)
     parser.add_argument("--skip-rival", action="store_true")
     options = parser.parse_args()
+    settle_memory()
     few = statistics.median(measure(10_000, 10_000) for _ in range(ROUNDS))
     many = measure(options.people, 10_000, ROUNDS)
     bulk = measure(options.people, options.due)

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any
 
-from sqlalchemy import CTE, Float, bindparam, func, insert, select, text, update
+from sqlalchemy import CTE, Float, Integer, bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -115,6 +114,30 @@ _DEPART_ONE = (
 )
 
 
+_TRY = insert(_ATTEMPTS).returning(_ATTEMPTS.c.id, _ATTEMPTS.c.message_id)
+_TELL = insert(_EVENTS)
+_STANDING = select(_MESSAGES.c.id, _MESSAGES.c.claim_token).where(
+    _MESSAGES.c.id.in_(bindparam("ids", expanding=True)), _MESSAGES.c.state == MessageState.SENDING
+)
+_ARRIVE_ONE = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("b_id"))
+    .values(
+        state=MessageState.ACCEPTED,
+        reason=None,
+        accepted_at=bindparam("b_now"),
+        claim_token=None,
+        lease_until=None,
+        segments=func.coalesce(bindparam("b_segments", type_=Integer), _MESSAGES.c.segments),
+    )
+)
+_TRY_TAKEN = (
+    update(_ATTEMPTS)
+    .where(_ATTEMPTS.c.id == bindparam("b_id"))
+    .values(outcome="accepted", finished_at=bindparam("b_now"), provider_message_id=bindparam("b_named"))
+)
+
+
 def depart(session: Session, departures: Sequence[Departure], now: datetime) -> dict[int, int]:
     """Move claimed texts to `sending` with a try each; returns the try's id by the text's."""
     if not departures:
@@ -141,10 +164,9 @@ def depart(session: Session, departures: Sequence[Departure], now: datetime) -> 
 
 def _depart_each(session: Session, departures: Sequence[Departure], now: datetime) -> dict[int, int]:
     connection = session.connection()
-    tries = {}
-    for one in departures:
-        connection.execute(
-            _DEPART_ONE,
+    connection.execute(
+        _DEPART_ONE,
+        [
             {
                 "b_id": one.message_id,
                 "b_body": one.body,
@@ -153,24 +175,26 @@ def _depart_each(session: Session, departures: Sequence[Departure], now: datetim
                 "b_segments": one.segments,
                 "b_number": one.number,
                 "b_lease_until": one.lease_until,
-            },
-        )
-        values = {
+            }
+            for one in departures
+        ],
+    )
+    tries = [
+        {
             "message_id": one.message_id,
             "number": one.number,
             "channel": "api",
             "reference": one.reference,
             "started_at": now,
         }
-        tries[one.message_id] = connection.execute(
-            insert(_ATTEMPTS).returning(_ATTEMPTS.c.id), values
-        ).scalar_one()
+        for one in departures
+    ]
     steps = [
         {"message_id": one.message_id, "at": now, "from_state": "claimed", "to_state": "sending"}
         for one in departures
     ]
-    connection.execute(insert(_EVENTS), steps)
-    return tries
+    connection.execute(_TELL, steps)
+    return {row.message_id: row.id for row in connection.execute(_TRY, tries)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,39 +254,30 @@ def arrive(session: Session, arrivals: Sequence[Arrival], now: datetime) -> set[
         ]
         found = session.connection().execute(_ARRIVE, {"rows": json.dumps(rows), "now": now})
         return {row.id for row in found}
-    return {one.message_id for one in arrivals if _arrive_one(session, one, now)}
+    return _arrive_each(session, arrivals, now)
 
 
-def _arrive_one(session: Session, one: Arrival, now: datetime) -> bool:
+def _arrive_each(session: Session, arrivals: Sequence[Arrival], now: datetime) -> set[int]:
+    """On SQLite, which has one writer: who stands there is read first, and nobody moves it meanwhile."""
     connection = session.connection()
-    values: dict[str, Any] = {
-        "state": MessageState.ACCEPTED,
-        "reason": None,
-        "accepted_at": now,
-        "claim_token": None,
-        "lease_until": None,
-    }
-    if one.segments is not None:
-        values["segments"] = one.segments
-    moved = connection.execute(
-        update(_MESSAGES)
-        .where(
-            _MESSAGES.c.id == one.message_id,
-            _MESSAGES.c.state == MessageState.SENDING,
-            _MESSAGES.c.claim_token == one.claim_token,
-        )
-        .values(values)
-    )
-    if moved.rowcount != 1:
-        return False
+    ids = [one.message_id for one in arrivals]
+    standing = {row.id: row.claim_token for row in connection.execute(_STANDING, {"ids": ids})}
+    moved = [one for one in arrivals if standing.get(one.message_id) == one.claim_token]
+    if not moved:
+        return set()
     connection.execute(
-        update(_ATTEMPTS)
-        .where(_ATTEMPTS.c.id == one.attempt_id)
-        .values(outcome="accepted", finished_at=now, provider_message_id=one.provider_message_id)
+        _ARRIVE_ONE, [{"b_id": one.message_id, "b_now": now, "b_segments": one.segments} for one in moved]
     )
-    step = {"message_id": one.message_id, "at": now, "from_state": "sending", "to_state": "accepted"}
-    connection.execute(insert(_EVENTS), step)
-    return True
+    connection.execute(
+        _TRY_TAKEN,
+        [{"b_id": one.attempt_id, "b_now": now, "b_named": one.provider_message_id} for one in moved],
+    )
+    steps = [
+        {"message_id": one.message_id, "at": now, "from_state": "sending", "to_state": "accepted"}
+        for one in moved
+    ]
+    connection.execute(_TELL, steps)
+    return {one.message_id for one in moved}
 
 
 def give_back(session: Session, ids: Sequence[int]) -> None:

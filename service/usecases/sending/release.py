@@ -289,10 +289,9 @@ def _let_go(
         for one, start in zip(going, starts, strict=False)
     ]
     attempts = depart(session, departures, now)
+    _open_conversations(session, going[: len(departures)], now)
     ready = []
     for one, departure, start in zip(going, departures, starts, strict=False):
-        if one.rendered.opens_check_in is not None and one.person is not None:
-            _open_conversation(session, one.message, one.person, one.rendered, now)
         sms = OutgoingSms(
             to=one.rendered.recipient,
             body=departure.body,
@@ -318,24 +317,24 @@ _CLOSE_OPEN = (
 _OPEN = insert(_CONVERSATIONS)
 
 
-def _open_conversation(
-    session: Session, message: Message, person: Participant, rendered: RenderedText, now: datetime
-) -> None:
-    check_in = rendered.opens_check_in
-    if check_in is None:
-        return
-    connection = session.connection()
-    connection.execute(_CLOSE_OPEN, {"b_participant_id": person.id, "b_now": now})
-    connection.execute(
-        _OPEN,
+def _open_conversations(session: Session, gone: Sequence[_Going], now: datetime) -> None:
+    """Open what was asked, and close what the same people left open before."""
+    opened = [
         {
-            "participant_id": person.id,
-            "message_id": message.id,
-            "check_in_id": check_in.id,
-            "check_in_version": check_in.version,
-            "question_id": check_in.questions[0].id,
+            "participant_id": one.person.id,
+            "message_id": one.message.id,
+            "check_in_id": one.rendered.opens_check_in.id,
+            "check_in_version": one.rendered.opens_check_in.version,
+            "question_id": one.rendered.opens_check_in.questions[0].id,
             "reasks": 0,
             "opened_at": now,
-            "expires_at": now + timedelta(hours=check_in.window_hours),
-        },
-    )
+            "expires_at": now + timedelta(hours=one.rendered.opens_check_in.window_hours),
+        }
+        for one in gone
+        if one.rendered.opens_check_in is not None and one.person is not None
+    ]
+    if opened:
+        connection = session.connection()
+        owners = [{"b_participant_id": one["participant_id"], "b_now": now} for one in opened]
+        connection.execute(_CLOSE_OPEN, owners)
+        connection.execute(_OPEN, opened)
