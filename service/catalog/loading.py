@@ -13,10 +13,9 @@ from service.domain.check_ins import CheckIn, Question, check_in_from_data
 from service.domain.data_record import DataError, Place, show
 from service.domain.hotlines import Hotline, countries_of, hotline_from_data, missing_lines
 from service.domain.keywords import Keyword, KeywordTable, KeywordTableError, normalize, parse_keyword_table
-from service.domain.kinds import MessageKind
+from service.domain.kinds import ASKING_KINDS, MessageKind
 from service.domain.program import Program, Step, WeeklyStep, program_from_data
 
-ASKING_KINDS = frozenset({MessageKind.CHECKIN, MessageKind.CHECKUP, MessageKind.PULSE})
 """Kinds of step that ask a check-in's first question."""
 
 FAULT_TEXT = "reply/fault"

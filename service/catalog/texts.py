@@ -14,6 +14,7 @@ from types import MappingProxyType
 from service.catalog.yaml_files import CatalogError, YamlFile, try_yaml_files
 from service.domain.data_record import DataError, DataRecord, show
 from service.domain.kinds import MessageKind
+from service.domain.program_steps import PHASES
 from service.domain.segments import count_segments
 from service.domain.template import TemplateError, placeholders, render
 
@@ -27,7 +28,6 @@ UNPROMPTED_KINDS = frozenset(MessageKind) - {
 """Kinds that arrive unasked: discreet, one segment. The rest may take two."""
 
 WORDINGS = ("en", "es", "en_plain", "es_plain")
-PHASES = ("early", "middle", "long")
 
 _KEYS = (
     *("id", "version", "kind", "topic", "phase", "source", "review", "fields", "max_segments"),

@@ -122,11 +122,10 @@ def _asks(text: PlannedText) -> bool:
     return text.candidate.check_in_id is not None and text.state is MessageState.PLANNED
 
 
-def _precedence(text: PlannedText) -> tuple[int, bool, bool, datetime, str]:
-    """Among equals, what has its place already keeps it; a check-up comes four times a year."""
+def _precedence(text: PlannedText) -> tuple[int, bool, datetime, str]:
+    """Among equals, what has its place already keeps it."""
     candidate = text.candidate
-    rank, is_checkup = KIND_RULES[candidate.kind].rank, candidate.kind is MessageKind.CHECKUP
-    return rank, text.message_id is None, not is_checkup, candidate.at, candidate.key
+    return KIND_RULES[candidate.kind].rank, text.message_id is None, candidate.at, candidate.key
 
 
 def _place(candidate: Candidate, person: PersonHours, now: datetime) -> PlannedText:

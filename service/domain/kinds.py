@@ -68,26 +68,29 @@ KIND_RULES: dict[MessageKind, KindRule] = {
     MessageKind.ADMIN: KindRule(0, Lane.TIMED, False, False, False, 48 * _HOUR),
     MessageKind.APPOINTMENT_REMINDER: KindRule(1, Lane.TIMED, False, False, True, 24 * _HOUR),
     MessageKind.MEDICINE_REMINDER: KindRule(2, Lane.TIMED, False, False, True, 4 * _HOUR),
-    MessageKind.CHECKIN: KindRule(3, Lane.REST, True, False, False, 4 * _HOUR),
     MessageKind.CHECKUP: KindRule(3, Lane.REST, True, False, False, 4 * _HOUR),
-    MessageKind.PULSE: KindRule(4, Lane.REST, True, False, False, 4 * _HOUR),
-    MessageKind.MEETING_REMINDER: KindRule(5, Lane.TIMED, False, False, True, 2 * _HOUR),
-    MessageKind.SAFETY: KindRule(6, Lane.REST, True, True, True, 48 * _HOUR),
-    MessageKind.CAMPAIGN: KindRule(7, Lane.REST, True, False, False, 12 * _HOUR),
-    MessageKind.MILESTONE: KindRule(8, Lane.REST, True, False, False, 8 * _HOUR),
-    MessageKind.NUDGE: KindRule(9, Lane.REST, True, False, False, 4 * _HOUR),
-    MessageKind.WEEKEND_PLAN: KindRule(10, Lane.REST, True, False, False, 8 * _HOUR),
-    MessageKind.SKILL_SERIES: KindRule(10, Lane.REST, True, False, False, 8 * _HOUR),
-    MessageKind.TIP: KindRule(11, Lane.REST, True, False, False, 8 * _HOUR),
-    MessageKind.CARING: KindRule(12, Lane.REST, True, False, False, 8 * _HOUR),
+    MessageKind.CHECKIN: KindRule(4, Lane.REST, True, False, False, 4 * _HOUR),
+    MessageKind.PULSE: KindRule(5, Lane.REST, True, False, False, 4 * _HOUR),
+    MessageKind.MEETING_REMINDER: KindRule(6, Lane.TIMED, False, False, True, 2 * _HOUR),
+    MessageKind.SAFETY: KindRule(7, Lane.REST, True, True, True, 48 * _HOUR),
+    MessageKind.CAMPAIGN: KindRule(8, Lane.REST, True, False, False, 12 * _HOUR),
+    MessageKind.MILESTONE: KindRule(9, Lane.REST, True, False, False, 8 * _HOUR),
+    MessageKind.NUDGE: KindRule(10, Lane.REST, True, False, False, 4 * _HOUR),
+    MessageKind.WEEKEND_PLAN: KindRule(11, Lane.REST, True, False, False, 8 * _HOUR),
+    MessageKind.SKILL_SERIES: KindRule(11, Lane.REST, True, False, False, 8 * _HOUR),
+    MessageKind.TIP: KindRule(12, Lane.REST, True, False, False, 8 * _HOUR),
+    MessageKind.CARING: KindRule(13, Lane.REST, True, False, False, 8 * _HOUR),
 }
 """Precedence and caps follow the program's collision rule: appointment, medicine, check-in, meeting,
-safety, campaign, milestone, tip, caring. Reminders a person chose and answers to a person's own text
-are never capped. A confirmation of a stop that goes by itself is presumed welcome for five minutes (47 CFR
-64.1200(a)(12))."""
+safety, campaign, milestone, tip, caring; a check-up, four times a year, goes before a check-in. Reminders
+a person chose and answers to a person's own text are never capped. A confirmation of a stop that goes by
+itself is presumed welcome for five minutes (47 CFR 64.1200(a)(12))."""
 
 ANSWER_KINDS = frozenset({MessageKind.CRISIS_REPLY, MessageKind.REPLY, MessageKind.OPT_OUT_REPLY})
 """Answers to the person's own text: the only texts that ignore the person's hours."""
+
+ASKING_KINDS = frozenset({MessageKind.CHECKIN, MessageKind.CHECKUP, MessageKind.PULSE})
+"""Texts that ask something and open a conversation."""
 
 AFTER_OPT_OUT = frozenset({MessageKind.CRISIS_REPLY, MessageKind.OPT_OUT_REPLY})
 """What may still go to somebody who opted out: the one confirmation, and the answer to a call for help."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,12 +23,16 @@ from service.store.participants import Enrollment, EnrollmentStatus, Participant
 from service.store.service_state import ProgramVersion
 from service.usecases.campaigns.save_campaign import Saved, save_campaign
 from service.usecases.context import Context
+from service.usecases.inbound.incoming_text import IncomingText
+from service.usecases.inbound.receive_text import receive_text
 from service.usecases.operations.live_mode import go_live
-from service.usecases.operations.program_rows import hash_definition
+from service.usecases.operations.program_rows import hash_definition, sync_programs
 from service.usecases.people.tags import add_tags
 from service.usecases.sending.deliver import deliver_due
 from service.usecases.sending.plan import plan_due
 from tests.conftest import NOW, FakeClock
+
+_SIDS = count(1)
 
 
 @dataclass
@@ -115,6 +121,15 @@ class Plans:
             sent += [(self.clock.at, sms.to.e164, sms.body) for sms in self.transport.sent[before:]]
         return sent
 
+    def text_in(self, phone: PhoneNumber, body: str) -> None:
+        """Somebody texts the line."""
+        receive_text(self.context, IncomingText(self.form_of(phone, body)), self.clock())
+
+    def form_of(self, phone: PhoneNumber, body: str) -> dict[str, str]:
+        """What the provider tells of a text, each time of another one."""
+        sid = f"SM{next(_SIDS):032x}"
+        return {"MessageSid": sid, "From": phone.e164, "To": "+12025550199", "Body": body, "NumMedia": "0"}
+
     def texts(
         self, kind: MessageKind | None = None, person: int | None = None
     ) -> list[tuple[str, str | None]]:
@@ -132,6 +147,13 @@ PLAIN_YEAR: dict[str, Any] = read_yaml_file(
     Path(__file__).parents[1], Path(__file__).parents[1] / "data/programs/first-year.yaml"
 ).data
 """The program of these tests: what the shipped one says may change without making them wrong."""
+
+
+def store_programs(context: Context, *programs: dict[str, Any]) -> None:
+    """Store programs of a test's own beside the shipped ones, each as its next version."""
+    definitions = MappingProxyType({program["id"]: program for program in programs})
+    with context.database.begin() as session:
+        sync_programs(session, replace(context.catalog, program_definitions=definitions), NOW)
 
 
 def open_plans(context: Context) -> Plans:

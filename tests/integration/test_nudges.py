@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import count
-from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,12 +17,9 @@ from service.store.conversations import Answer, Conversation
 from service.store.messages import Message
 from service.store.participants import Participant
 from service.usecases.context import Context
-from service.usecases.inbound.incoming_text import IncomingText
-from service.usecases.inbound.receive_text import receive_text
-from service.usecases.operations.program_rows import sync_programs
 from service.usecases.sending.candidates import DuePerson
 from service.usecases.sending.choices import load_answers
-from tests.integration.planning import Plans, open_plans
+from tests.integration.planning import Plans, open_plans, store_programs
 
 K = MessageKind
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -55,28 +49,16 @@ PROGRAM: dict[str, Any] = {
     ],
 }
 PHONE = PhoneNumber("+12025550101")
-NUMBERS = count(1)
 
 
 @pytest.fixture
 def plans(context: Context) -> Plans:
-    definitions = MappingProxyType({"asks": PROGRAM})
-    with context.database.begin() as session:
-        sync_programs(
-            session, replace(context.catalog, program_definitions=definitions), datetime.now(NEW_YORK)
-        )
+    store_programs(context, PROGRAM)
     return open_plans(context)
 
 
 def say(plans: Plans, body: str) -> None:
-    form = {
-        "MessageSid": f"SM{next(NUMBERS):032x}",
-        "From": PHONE.e164,
-        "To": "+12025550199",
-        "Body": body,
-        "NumMedia": "0",
-    }
-    receive_text(plans.context, IncomingText(form), plans.clock())
+    plans.text_in(PHONE, body)
 
 
 def ask(plans: Plans, day: int = 14) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from service.config import Settings
 from service.domain.delivery import MessageState
 from service.domain.kinds import KIND_RULES, MessageKind
 from service.gateways.sms.protocol import Accepted, OutgoingSms, SendOutcome, Unknown
@@ -190,6 +191,21 @@ def test_the_largest_code_is_kept(context: Context) -> None:
         assert session.scalars(select(Attempt.error_code)).one() == 2**31 - 1
 
 
+TOKEN = "token-0123456789"
+
+
+def signed_settings(database_url: str) -> Settings:
+    """Of a line whose receipts the provider signs with TOKEN."""
+    return make_settings(
+        database_url=database_url,
+        transport="twilio",
+        twilio_account_sid="AC1",
+        twilio_auth_token=TOKEN,
+        twilio_from="+12025550199",
+        twilio_optout_mode="app",
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
@@ -209,19 +225,11 @@ def test_whatever_stands_for_a_code_in_a_receipt_is_no_fault(
     context: Context, database_url: str, given: str, kept: int | None
 ) -> None:
     [text] = send(context)
-    token = "token-0123456789"
-    settings = make_settings(
-        database_url=database_url,
-        transport="twilio",
-        twilio_account_sid="AC1",
-        twilio_auth_token=token,
-        twilio_from="+12025550199",
-        twilio_optout_mode="app",
-    )
+    settings = signed_settings(database_url)
     client = create_app(build_runtime(settings, database=context.database)).test_client()
     path = f"/twilio/status?ref={text.reference}"
     form = {"MessageStatus": "undelivered", "ErrorCode": given}
-    headers = {SIGNATURE_HEADER: sign(settings.public_url + path, form, token)}
+    headers = {SIGNATURE_HEADER: sign(settings.public_url + path, form, TOKEN)}
 
     assert client.post(path, data=form, headers=headers).status_code == 204
 
@@ -439,21 +447,13 @@ def test_a_receipt_that_nobody_signed_is_refused_and_changes_nothing(
     context: Context, database_url: str
 ) -> None:
     [text] = send(context)
-    token = "token-0123456789"
-    settings = make_settings(
-        database_url=database_url,
-        transport="twilio",
-        twilio_account_sid="AC1",
-        twilio_auth_token=token,
-        twilio_from="+12025550199",
-        twilio_optout_mode="app",
-    )
+    settings = signed_settings(database_url)
     runtime = build_runtime(settings, database=context.database)
     client = create_app(runtime).test_client()
     path = f"/twilio/status?ref={text.reference}"
     url = settings.public_url + path
     form = {"MessageSid": text.provider_message_id, "MessageStatus": "delivered"}
-    good = sign(url, form, token)
+    good = sign(url, form, TOKEN)
     before = snapshot(context)
 
     refused = {

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date, datetime, timedelta
-from itertools import count, pairwise
-from types import MappingProxyType
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,9 +19,8 @@ from service.store.messages import Message
 from service.store.participants import Enrollment, EnrollmentStatus
 from service.usecases.context import Context
 from service.usecases.inbound.incoming_text import IncomingText
-from service.usecases.inbound.receive_text import receive_missed_text, receive_text
-from service.usecases.operations.program_rows import sync_programs
-from tests.integration.planning import Plans, open_plans
+from service.usecases.inbound.receive_text import receive_missed_text
+from tests.integration.planning import Plans, open_plans, store_programs
 
 K = MessageKind
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -106,35 +103,24 @@ ASKING: dict[str, Any] = PROGRAM | {
 }
 """With the question whether texts should go on, and with questions that come after one another."""
 PHONE = PhoneNumber("+12025550101")
-NUMBERS = count(1)
 
 
 @pytest.fixture
 def plans(context: Context) -> Plans:
-    definitions = MappingProxyType({"rows": PROGRAM, "asking": ASKING})
-    with context.database.begin() as session:
-        sync_programs(
-            session, replace(context.catalog, program_definitions=definitions), datetime.now(NEW_YORK)
-        )
+    store_programs(context, PROGRAM, ASKING)
     return open_plans(context)
 
 
 def say(plans: Plans, body: str) -> None:
     """The first person texts."""
-    form = {
-        "MessageSid": f"SM{next(NUMBERS):032x}",
-        "From": PHONE.e164,
-        "To": "+12025550199",
-        "Body": body,
-        "NumMedia": "0",
-    }
-    receive_text(plans.context, IncomingText(form), plans.clock())
+    plans.text_in(PHONE, body)
 
 
 def say_late(plans: Plans, body: str, ago: timedelta) -> None:
     """A text of the first person is found that never reached us."""
-    form = {"MessageSid": f"SM{next(NUMBERS):032x}", "From": PHONE.e164, "To": "+12025550199", "Body": body}
-    receive_missed_text(plans.context, IncomingText(form, plans.clock() - ago), plans.clock())
+    receive_missed_text(
+        plans.context, IncomingText(plans.form_of(PHONE, body), plans.clock() - ago), plans.clock()
+    )
 
 
 def tasks(plans: Plans) -> list[tuple[str, str]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,11 +18,10 @@ from service.store.conversations import Conversation
 from service.store.messages import Message
 from service.store.participants import Enrollment, EnrollmentStatus, Participant
 from service.usecases.context import Context
-from service.usecases.operations.program_rows import sync_programs
 from service.usecases.people.erase_participant import erase_participant
 from service.usecases.sending.edits import apply_changes
 from tests.conftest import NOW
-from tests.integration.planning import Plans, open_plans
+from tests.integration.planning import Plans, open_plans, store_programs
 
 K = MessageKind
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -60,15 +57,9 @@ ONE = {**BASE, "id": "one", "name": "One", "word": "ONEWORD"}
 TWO = {**BASE, "id": "two", "name": "Two", "word": "TWOWORD"}
 
 
-def store(context: Context, *programs: dict[str, Any]) -> None:
-    definitions = MappingProxyType({program["id"]: program for program in programs})
-    with context.database.begin() as session:
-        sync_programs(session, replace(context.catalog, program_definitions=definitions), NOW)
-
-
 @pytest.fixture
 def plans(context: Context) -> Plans:
-    store(context, ONE, TWO)
+    store_programs(context, ONE, TWO)
     return open_plans(context)
 
 
@@ -91,7 +82,7 @@ def test_a_question_that_an_edit_renames_is_not_asked_twice_on_a_day(plans: Plan
     plans.pass_time(plans.clock() + 8 * HOUR)
     renamed = copy.deepcopy(ONE)
     renamed["weekly"][0].update(id="ask-anew", time="19:00")
-    store(plans.context, renamed)
+    store_programs(plans.context, renamed)
     apply_changes(plans.context, plans.clock())
     plans.pass_time(plans.clock() + 8 * HOUR)
 
@@ -121,7 +112,7 @@ def test_an_edit_on_somebodys_last_day_leaves_them_their_goodbye(plans: Plans) -
     plans.plan()
     edited = copy.deepcopy(ONE)
     edited["steps"][2]["time"] = "13:00"
-    store(plans.context, edited)
+    store_programs(plans.context, edited)
     apply_changes(plans.context, plans.clock())
     plans.pass_time(plans.clock() + 2 * DAY)
 

@@ -16,7 +16,7 @@ from service.store.participants import Enrollment, EnrollmentStatus, Participant
 from service.store.service_state import list_programs
 from service.usecases.inbound.found_late import was_asked_by
 from service.usecases.inbound.reply import Incoming, Outcome, Reply
-from service.usecases.inbound.rhythm_words import active_participant, today_of
+from service.usecases.inbound.rhythm_words import today_of
 from service.usecases.people.consent_changes import Evidence, Wording, record_consent_event
 from service.usecases.sending.due_people import VoidText, planned_on
 from service.usecases.sending.void import plan_again, void_texts
@@ -40,7 +40,7 @@ class _Ending:
 
 def keep(incoming: Incoming) -> Outcome:
     """Go on after the program's own end. Kept as a declaration of consent, with the text that gave it."""
-    participant = active_participant(incoming)
+    participant = incoming.active_participant
     if participant is None:
         return Outcome("keep", Reply(("reply/not-joined",)))
     ending = _list_ending(incoming, participant)
@@ -54,7 +54,7 @@ def keep_if_asked(incoming: Incoming) -> Outcome | None:
 
     YES and RESUME answer what was asked last, so a check-in question that came later goes first.
     """
-    participant = active_participant(incoming)
+    participant = incoming.active_participant
     if participant is None or not incoming.reading.may_keep:
         return None
     if incoming.reading.keyword is Keyword.RESUME and _is_paused(participant, incoming.now):

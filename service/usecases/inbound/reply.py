@@ -12,7 +12,7 @@ from service.domain.kinds import MessageKind
 from service.domain.phone import PhoneNumber
 from service.store.consent import Suppression, is_suppressed
 from service.store.inbound import TaskKind
-from service.store.participants import Participant
+from service.store.participants import Participant, ParticipantStatus
 from service.usecases.context import Context
 
 
@@ -89,6 +89,12 @@ class Incoming:
     @property
     def is_opted_out(self) -> bool:
         return is_suppressed(self.suppression)
+
+    @property
+    def active_participant(self) -> Participant | None:
+        """Who wrote, if they have agreed to be texted."""
+        person = self.participant
+        return person if person is not None and person.status is ParticipantStatus.ACTIVE else None
 
     @property
     def reader(self) -> Reader:

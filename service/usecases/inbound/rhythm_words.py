@@ -7,23 +7,23 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from service.domain.local_time import local_date
-from service.domain.program import Cadence, Program
+from service.domain.program import Program
 from service.domain.time_of_day import TimeOfDay
 from service.store.participants import (
     Enrollment,
     EnrollmentStatus,
     Participant,
-    ParticipantStatus,
     list_open_enrollments,
 )
 from service.store.service_state import list_programs
 from service.usecases.inbound.reply import Incoming, Outcome, Reply
+from service.usecases.sending.candidates import cadence_of
 from service.usecases.sending.void import plan_again
 
 
 def less(incoming: Incoming) -> Outcome:
     """One row of the program sparser; safety texts go on. Asked for by who would else have said STOP (B1)."""
-    participant = active_participant(incoming)
+    participant = incoming.active_participant
     if participant is None:
         return Outcome("less", Reply(("reply/not-joined",)))
     today = today_of(participant, incoming)
@@ -37,7 +37,7 @@ def less(incoming: Incoming) -> Outcome:
 
 def more(incoming: Incoming) -> Outcome:
     """One row of the program denser."""
-    participant = active_participant(incoming)
+    participant = incoming.active_participant
     if participant is None:
         return Outcome("more", Reply(("reply/not-joined",)))
     today = today_of(participant, incoming)
@@ -50,7 +50,7 @@ def more(incoming: Incoming) -> Outcome:
 
 def choose_time(incoming: Incoming) -> Outcome:
     """TIME asks, and so does a time we do not offer; TIME with a part of the day sets when texts go."""
-    participant = active_participant(incoming)
+    participant = incoming.active_participant
     if participant is None:
         return Outcome("time", Reply(("reply/not-joined",)))
     argument = incoming.reading.argument
@@ -101,16 +101,6 @@ def _shift(enrollment: Enrollment, shift: int | None) -> bool:
     return True
 
 
-def cadence_of(enrollment: Enrollment) -> Cadence:
-    """What an enrollment's row says about its rhythm."""
-    return Cadence(
-        enrollment.cadence_shift,
-        enrollment.stepped_up_on,
-        enrollment.stepped_up_until,
-        enrollment.kept_on is not None,
-    )
-
-
 def list_running(incoming: Incoming, participant: Participant) -> list[tuple[Enrollment, Program]]:
     """The enrollments that run, each with its program."""
     programs = list_programs(incoming.session)
@@ -124,11 +114,3 @@ def list_running(incoming: Incoming, participant: Participant) -> list[tuple[Enr
 def today_of(participant: Participant, incoming: Incoming) -> date:
     """The person's local date."""
     return local_date(incoming.now, ZoneInfo(participant.timezone))
-
-
-def active_participant(incoming: Incoming) -> Participant | None:
-    """Who wrote, if they have agreed to be texted."""
-    participant = incoming.participant
-    if participant is None or participant.status is not ParticipantStatus.ACTIVE:
-        return None
-    return participant

@@ -10,7 +10,7 @@ from babel.dates import format_date
 from service.domain.local_time import local_date
 from service.store.consent import ConsentChannel, ConsentKind
 from service.store.inbound import TaskKind
-from service.store.participants import Participant, ParticipantStatus
+from service.store.participants import Participant
 from service.usecases.inbound.reply import Incoming, Outcome, Reply
 from service.usecases.people.consent_changes import (
     Evidence,
@@ -29,7 +29,7 @@ told (program design, C3)."""
 
 def pause(incoming: Incoming) -> Outcome:
     """No unprompted texts for some days; answers and hotlines go on."""
-    participant = _active(incoming)
+    participant = incoming.active_participant
     if participant is None:
         return Outcome("pause", Reply(("reply/not-joined",)))
     day = days_in_program(incoming.session, participant, incoming.now)
@@ -46,7 +46,7 @@ def pause(incoming: Incoming) -> Outcome:
 
 def resume(incoming: Incoming) -> Outcome:
     """End a pause now."""
-    participant = _active(incoming)
+    participant = incoming.active_participant
     if participant is None:
         return Outcome("resume", Reply(("reply/not-joined",)))
     if participant.paused_until is None or participant.paused_until <= incoming.now:
@@ -66,13 +66,6 @@ def set_language(incoming: Incoming) -> Outcome:
         return Outcome("language", Reply(("reply/language-choices",)))
     participant.language = incoming.reading.argument
     return Outcome("language", Reply(("reply/language",)))
-
-
-def _active(incoming: Incoming) -> Participant | None:
-    participant = incoming.participant
-    if participant is None or participant.status is not ParticipantStatus.ACTIVE:
-        return None
-    return participant
 
 
 def _pause_days(argument: str | None, *, is_early: bool) -> int:

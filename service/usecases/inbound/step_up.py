@@ -14,7 +14,8 @@ from service.store.conversations import Answer, list_answers_since
 from service.store.inbound import TaskKind
 from service.store.participants import Enrollment
 from service.usecases.inbound.reply import Incoming
-from service.usecases.inbound.rhythm_words import cadence_of, list_running
+from service.usecases.inbound.rhythm_words import list_running
+from service.usecases.sending.candidates import cadence_of
 from service.usecases.sending.void import plan_again
 
 

@@ -11,8 +11,6 @@ from datetime import date
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from service.catalog import Catalog, TextEntry
 from service.domain.check_ins import CheckIn, Question
 from service.domain.hotlines import Hotline
@@ -22,6 +20,7 @@ from service.domain.template import render
 from service.usecases.operations.program_rows import hash_definition
 from service.usecases.review.example_person import ExamplePerson
 from service.usecases.review.program_calendar import list_answer_rules, list_weekly_plans, list_weeks
+from service.usecases.written_pages import open_templates
 
 KIND_TITLES: Mapping[MessageKind, str] = {
     MessageKind.SAFETY: "Safety texts",
@@ -127,14 +126,7 @@ class ReviewCheckIn:
 
 def render_review_page(catalog: Catalog, person: ExamplePerson, on: date) -> str:
     """The page for the example person's program. The same catalog, person and date give the same bytes."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = open_templates(_TEMPLATES)
     environment.filters["in_words"] = _in_words
     return environment.get_template("review.html").render(
         on=on.isoformat(),

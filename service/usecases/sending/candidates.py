@@ -151,6 +151,13 @@ def person_hours(row: Any) -> tuple[tuple[ZoneInfo, ...], SendingWindow]:
     return tuple(zones), window
 
 
+def cadence_of(row: Any) -> Cadence:
+    """What an enrollment's row says about the person's own rhythm."""
+    return Cadence(
+        row.cadence_shift, row.stepped_up_on, row.stepped_up_until, is_kept=row.kept_on is not None
+    )
+
+
 def list_candidates(person: DuePerson, sources: Sources, on: date) -> list[Candidate]:
     """Everything that wants to be said to `person` on their local day `on`."""
     found = _program_candidates(person, sources, on) + _meeting_candidates(person, on)
@@ -280,7 +287,7 @@ def _campaign_candidates(person: DuePerson, sources: Sources, on: date) -> list[
             at = to_utc(on, slot.at, person.zone)
             found.append(
                 Candidate(
-                    key=f"{due.source}:{person.id}:{on.isoformat()}:{slot.id}",
+                    key=key_of(due.source, person.id, on, slot.id),
                     source=due.source,
                     source_version=due.version,
                     kind=MessageKind.CAMPAIGN,
@@ -316,7 +323,7 @@ def _meeting_candidates(person: DuePerson, on: date) -> list[Candidate]:
             meeting_on = local_date(starts_at, ZoneInfo(meeting.timezone))
             found.append(
                 Candidate(
-                    key=f"m{meeting.chosen_id}:{person.id}:{meeting_on.isoformat()}:reminder",
+                    key=key_of(f"m{meeting.chosen_id}", person.id, meeting_on, "reminder"),
                     source=f"m{meeting.chosen_id}",
                     source_version=meeting.version,
                     kind=MessageKind.MEETING_REMINDER,

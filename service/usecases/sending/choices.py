@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import DateTime, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from service.domain.delivery import ON_ITS_WAY, STOPPABLE
 from service.domain.local_time import local_date
 from service.domain.program import Program, StepDue
 from service.domain.program_answers import AnswerRule, GivenAnswer
@@ -18,7 +17,7 @@ from service.store.base import table_of
 from service.store.bulk import ForMany, OneOf
 from service.store.conversations import Answer
 from service.usecases.sending.candidates import DuePerson, Sources, list_steps_of_choice
-from service.usecases.sending.due_people import ExistingTexts
+from service.usecases.sending.due_people import COUNTED, ExistingTexts
 from service.usecases.sending.unanswered import MESSAGES, met_silence, went_out
 
 _DAY = timedelta(days=1)
@@ -30,7 +29,7 @@ _USED = ForMany(
             one_of(MESSAGES.c.participant_id),
             MESSAGES.c.local_on > bindparam("since"),
             MESSAGES.c.text_id != "",
-            MESSAGES.c.state.in_(STOPPABLE | ON_ITS_WAY),
+            MESSAGES.c.state.in_(COUNTED),
         )
         .group_by(MESSAGES.c.participant_id, MESSAGES.c.text_id)
     )

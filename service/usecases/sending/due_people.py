@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.day_plan import Candidate, DayCounts, PlannedText
 from service.domain.delivery import ON_ITS_WAY, STOPPABLE, MessageState
-from service.domain.kinds import KIND_RULES, MessageKind
+from service.domain.kinds import ASKING_KINDS, KIND_RULES, MessageKind
 from service.domain.local_time import local_date
 from service.domain.program import LatePolicy
 from service.store.base import table_of
@@ -27,7 +27,6 @@ from service.usecases.sending.candidates import (
     person_hours,
 )
 
-ASKING = frozenset({MessageKind.CHECKIN, MessageKind.CHECKUP, MessageKind.PULSE})
 COUNTED = STOPPABLE | ON_ITS_WAY
 """Texts that count toward a day's and a week's limit: still to go, or surely or possibly gone."""
 
@@ -171,7 +170,7 @@ def load_existing(
         mine.keys.add(row.dedupe_key)
         if row.state in COUNTED and KIND_RULES[MessageKind(row.kind)].is_capped and row.local_on:
             on = local_date(row.other_time, person.zone) if row.other_time else row.local_on
-            if row.kind in ASKING:
+            if row.kind in ASKING_KINDS:
                 mine.asked.add(on)
             if text is not None and text.state is MessageState.PLANNED and not text.tries:
                 mine.seated[on].append(_as_planned(text, on))

@@ -32,6 +32,7 @@ from service.store.participants import (
 )
 from service.store.service_state import ProgramVersion, list_programs
 from service.usecases.context import Context
+from service.usecases.sending.candidates import key_of
 from service.usecases.sending.speakers import hash_tags
 from service.usecases.sending.void import lock_people, plan_again, void_waiting
 
@@ -239,7 +240,7 @@ def _past_row(row: Any, program: Program, step: Step, now: datetime) -> dict[str
     at = to_utc(on, step.at, ZoneInfo(row.timezone))
     return {
         "participant_id": row.participant_id,
-        "dedupe_key": f"e{row.id}:{row.participant_id}:{on.isoformat()}:{step.id}",
+        "dedupe_key": key_of(f"e{row.id}", row.participant_id, on, step.id),
         "source": f"e{row.id}",
         "source_version": program.version,
         "kind": step.kind,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.campaign import CampaignKind
 from service.domain.delivery import ON_ITS_WAY
-from service.domain.program import STANDARD_CADENCE, Cadence, Program, former_days, program_from_data
+from service.domain.program import STANDARD_CADENCE, Program, former_days, program_from_data
 from service.store.base import table_of
 from service.store.bulk import ForMany, is_one_of
 from service.store.campaigns import CampaignStatus, StoredCampaign, read_campaign
@@ -26,6 +26,8 @@ from service.usecases.sending.candidates import (
     DuePerson,
     DueProgram,
     Sources,
+    cadence_of,
+    key_of,
 )
 
 
@@ -112,15 +114,11 @@ _CHOSEN_MEETINGS = ForMany(
 
 def _load_programs(session: Session, people: dict[int, DuePerson]) -> None:
     for row in _ENROLLED.run(session, people):
-        own = row.cadence_shift, row.stepped_up_on, row.stepped_up_until, row.kept_on
-        cadence = _read_cadence(*own) if any(own) else STANDARD_CADENCE
+        is_own = row.cadence_shift or row.stepped_up_until or row.kept_on
+        cadence = cadence_of(row) if is_own else STANDARD_CADENCE
         people[row.participant_id].programs.append(
             DueProgram(row.id, row.program_id, row.anchor_on, row.started_on, row.started_at, cadence)
         )
-
-
-def _read_cadence(shift: int, up_on: date | None, up_until: date | None, kept_on: date | None) -> Cadence:
-    return Cadence(shift, up_on, up_until, is_kept=kept_on is not None)
 
 
 def _load_meetings(session: Session, people: dict[int, DuePerson]) -> None:
@@ -153,7 +151,7 @@ def _load_said(session: Session, people: dict[int, DuePerson], sources: Sources)
             for step_id, days in sources.former_days.get(due.program_id, {}).items():
                 for day in days:
                     on = due.anchor_on + timedelta(days=day)
-                    key = f"e{due.enrollment_id}:{person.id}:{on.isoformat()}:{step_id}"
+                    key = key_of(f"e{due.enrollment_id}", person.id, on, step_id)
                     keys[key] = (person, f"e{due.enrollment_id}:{step_id}")
     if keys:
         query = select(Message.dedupe_key).where(

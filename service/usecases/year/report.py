@@ -9,8 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from service.catalog import Catalog
 from service.domain.program import Program
 from service.domain.year.figures import (
@@ -33,6 +31,7 @@ from service.domain.year.promises import (
 )
 from service.domain.year.rates import RATES
 from service.usecases.review.review_page import hash_catalog
+from service.usecases.written_pages import open_templates
 from service.usecases.year.charts import Band, Series, draw_columns, draw_line, draw_rows
 from service.usecases.year.readings import PartOfYear
 from service.usecases.year.run import YearOptions, read_course
@@ -191,14 +190,7 @@ def _ranked(counts: Mapping[str, int]) -> list[dict[str, Any]]:
 
 def render_report(report: Mapping[str, Any]) -> str:
     """The page: every plot with its table beside it. No script, nothing from the network."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = open_templates(_TEMPLATES)
     environment.filters["number"] = lambda value: f"{value:,}"
     environment.filters["weekly"] = lambda value: f"{value:.1f}"
     environment.filters["percent"] = lambda value: "" if value is None else f"{100 * value:.0f} %"
